@@ -1,0 +1,25 @@
+"""One fixture over the stdlib's objects and ours on both drives, so that each behaviour test runs on all of them.
+
+The loading itself is in `implementations.py`, for tests that cannot use a fixture (hypothesis, subprocesses).
+"""
+
+import implementations
+import pytest
+
+
+@pytest.fixture(params=implementations.NAMES, scope="session")
+def lib(request):
+    """A namespace with the async half of contextlib: `lib.asynccontextmanager`, ..., and `lib.name`."""
+    return implementations.load(request.param)
+
+
+@pytest.fixture(params=implementations.OURS, scope="session")
+def ours(request):
+    """Like `lib`, without the stdlib."""
+    return implementations.load(request.param)
+
+
+@pytest.fixture(scope="session")
+def stdlib():
+    """Like `lib`, the stdlib only."""
+    return implementations.load("stdlib")

@@ -1,0 +1,140 @@
+"""Drive coroutines by hand, and describe what came out so that two implementations can be compared."""
+
+import contextlib
+import functools
+import os
+import sys
+from types import CoroutineType
+
+_CONTEXTLIB = contextlib.__file__
+
+
+class Pause:
+    """An awaitable that yields `token` once to whoever drives the coroutine, and returns what is sent back."""
+
+    def __init__(self, token=None):
+        self.token = token
+
+    def __await__(self):
+        return (yield self.token)
+
+
+def run(coroutine, answers=()):
+    """Drive `coroutine` to its end and return its result; each pause is answered by the next of `answers`, or None."""
+    answers = iter(answers)
+    if not isinstance(coroutine, CoroutineType) and not hasattr(coroutine, "send"):
+        coroutine = coroutine.__await__()
+    value = None
+    while True:
+        try:
+            coroutine.send(value)
+        except StopIteration as stop:
+            return stop.value
+        value = next(answers, None)
+
+
+def by_hand(function):
+    """Make a plain test of an `async def` one, driven without any event loop."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return run(function(*args, **kwargs))
+
+    return wrapper
+
+
+def play(awaitable, *script, known=None, notes=False):
+    """Play `script` on `awaitable` and return one outcome per step.
+
+    A step is ("send", value), ("throw", *arguments), ("close",) or ("next",). An outcome is ("yielded", token),
+    ("returned", value), ("raised", description) or, for close, ("closed", value).
+    """
+    outcomes = []
+    for action, *arguments in script:
+        try:
+            if action == "next":
+                value = next(awaitable)
+            else:
+                value = getattr(awaitable, action)(*arguments)
+        except StopIteration as stop:
+            outcomes.append(("returned", stop.value))
+        except BaseException as exc:
+            outcomes.append(("raised", describe(exc, known, notes=notes)))
+        else:
+            outcomes.append(("closed" if action == "close" else "yielded", value))
+    return outcomes
+
+
+def is_library_frame(frame):
+    """True for frames of contextlib.py and of _acontextlib, which users do not care about."""
+    name = frame.f_code.co_filename
+    return name == _CONTEXTLIB or os.path.basename(os.path.dirname(name)) == "_acontextlib"
+
+
+def user_frames(exc, with_helpers=False):
+    """(function, line) for each frame of the exception's traceback outside the implementations and this file."""
+    found = []
+    entry = exc.__traceback__
+    while entry is not None:
+        frame = entry.tb_frame
+        if not is_library_frame(frame) and (with_helpers or frame.f_code.co_filename != __file__):
+            found.append((frame.f_code.co_name, entry.tb_lineno))
+        entry = entry.tb_next
+    return found
+
+
+def frame_names(exc):
+    """The names of the functions in the exception's user frames."""
+    return [name for name, _ in user_frames(exc)]
+
+
+def describe(exc, known=None, *, notes=False, _seen=None):
+    """Nested tuples that say all that can be observed of an exception; equal for equal behaviour.
+
+    `known` maps labels to exceptions whose identity matters: those are described by their label, too.
+    """
+    if exc is None:
+        return None
+    seen = {} if _seen is None else _seen
+    if id(exc) in seen:
+        return ("again", seen[id(exc)])
+    seen[id(exc)] = len(seen)
+    label = next((key for key, value in (known or {}).items() if value is exc), None)
+    described = (
+        type(exc).__name__,
+        exc.args,
+        label,
+        tuple(user_frames(exc)),
+        ("context", describe(exc.__context__, known, notes=notes, _seen=seen)),
+        ("cause", describe(exc.__cause__, known, notes=notes, _seen=seen)),
+        ("suppressed", exc.__suppress_context__),
+    )
+    if notes:
+        described += (("notes", tuple(getattr(exc, "__notes__", ()))),)
+    return described
+
+
+def chain(exc):
+    """The exception and its contexts, outermost first, as a list."""
+    found = []
+    while exc is not None and exc not in found:
+        found.append(exc)
+        exc = exc.__context__
+    return found
+
+
+def catch(function, *args, **kwargs):
+    """Call and return what it raises; fail if it does not."""
+    try:
+        value = function(*args, **kwargs)
+    except BaseException as exc:
+        return exc
+    raise AssertionError(f"returned {value!r}")
+
+
+def catch_run(coroutine):
+    """Run a coroutine by hand and return what it raises."""
+    return catch(run, coroutine)
+
+
+VERSION = sys.version_info[:2]

@@ -6,6 +6,7 @@ import os
 import sys
 from types import CoroutineType
 
+VERSION = sys.version_info[:2]
 _CONTEXTLIB = contextlib.__file__
 
 
@@ -137,4 +138,47 @@ def catch_run(coroutine):
     return catch(run, coroutine)
 
 
-VERSION = sys.version_info[:2]
+def close_reaches_generator(lib):
+    """Whether close() of a suspended awaitable closes the generator: not in the stdlib of 3.11 and 3.12.
+
+    There the generator is left suspended, marked as running for ever; test_differences.py pins that.
+    """
+    return lib.name != "stdlib" or VERSION >= (3, 13)
+
+
+def outcome(function, *args):
+    """("returned", value) or ("raised", type, text): for what must be the same, in words that vary by version."""
+    try:
+        return ("returned", function(*args))
+    except BaseException as exc:
+        return ("raised", type(exc), str(exc))
+
+
+async def consume(manager, exc=None):
+    """Enter `manager`, raise `exc` in the body if given, and return (entered value, whether the body was left normally)."""
+    passed = False
+    async with manager as value:
+        if exc is not None:
+            raise exc
+        passed = True
+    return value, passed
+
+
+async def broken(manager, exc=None):
+    """Like `consume`, for when the statement is to fail: return the exception that leaves it."""
+    try:
+        async with manager:
+            if exc is not None:
+                raise exc
+    except BaseException as caught:
+        return caught
+    raise AssertionError("left without an error")
+
+
+async def leave(manager, exc):
+    """Enter `manager`, then call its `__aexit__` as `async with` would for `exc`; return what that returns."""
+    await manager.__aenter__()
+    try:
+        raise exc
+    except BaseException as caught:
+        return await manager.__aexit__(type(caught), caught, caught.__traceback__)

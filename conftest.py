@@ -1,7 +1,7 @@
 """Make the tests import the installed package.
 
-`python -m pytest` puts the checkout first on `sys.path`, and there `_acontextlib` is the sources, without their extension
-module.  Where nothing is installed the checkout stays, for those who build in place.
+`python -m pytest` puts the checkout first on `sys.path`, and there `_acontextlib` is the sources, without their
+extension module.  Where nothing is installed the checkout stays, for those who build in place.
 """
 
 import importlib.util

@@ -14,8 +14,8 @@ else:
     compile_args = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-fvisibility=hidden"]
 
 extensions = []
-# Other implementations have no use for it: their contextlib is what the package gives there.  On CPython the extension is
-# never optional: a package that is silently as slow as the stdlib would be worse than an error.
+# Other implementations have no use for it: their contextlib is what the package gives there.  On CPython the extension
+# is never optional: a package that is silently as slow as the stdlib would be worse than an error.
 if sys.implementation.name == "cpython":
     extensions.append(
         Extension(

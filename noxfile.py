@@ -1,0 +1,180 @@
+"""Runs the tests and the checks on every interpreter found; `nox -l` lists the sessions.
+
+An interpreter is looked for on PATH, in the folders of the home directory that installers put executables in, and in
+pyenv's; those that are missing are skipped.  For one interpreter and one file:
+
+    nox -s tests-3.14 -- tests/test_simple.py
+"""
+
+import itertools
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "typing", "tests"]
+
+RELEASES = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+# Debug builds check reference counts and run the extension's assertions; the free-threaded build has other internals.
+SPECIAL = ["3.13t", "python3.14d", "python3.15d"]
+NEWEST_CHECKED = "3.13"  # where a session needs one interpreter only
+
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+
+
+def executable_name(interpreter):
+    return interpreter if interpreter.startswith("python") else f"python{interpreter}"
+
+
+def find_interpreter(interpreter):
+    """The first executable of that name that runs, or None; version managers leave some behind that do not."""
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv"))
+    folders = [
+        *os.environ.get("PATH", "").split(os.pathsep),
+        *sorted(home.glob(".*/bin")),
+        *sorted(pyenv.glob("versions/*/bin"), reverse=True),
+    ]
+    for folder in folders:
+        found = shutil.which(executable_name(interpreter), path=folder)
+        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+            return found
+    return None
+
+
+def put_on_path(interpreters):
+    """Put the folder of each interpreter on PATH, where nox looks; return the executables by name."""
+    found = {name: path for name in interpreters if (path := find_interpreter(name))}
+    folders = dict.fromkeys(os.path.dirname(path) for path in found.values())
+    os.environ["PATH"] = os.pathsep.join([*folders, os.environ.get("PATH", "")])
+    return found
+
+
+# Never a download: a session for an interpreter that is not here is skipped.
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+INTERPRETERS = put_on_path([*RELEASES, *SPECIAL])
+DEFAULT = NEWEST_CHECKED if NEWEST_CHECKED in INTERPRETERS else None
+
+
+def requirements(session, *extras):
+    """The requirements of the extras, less what cannot be had for the session's interpreter."""
+    wanted = [requirement for extra in extras for requirement in EXTRAS[extra]]
+    if session.python and session.python.endswith("t"):
+        # No marker tells a free-threaded build, so its differences are here and not in pyproject.toml.
+        session.log("without uvloop: it has no wheels for this free-threaded build; its tests are skipped")
+        wanted = [requirement for requirement in wanted if not requirement.startswith("uvloop")]
+    # The newest of these are built with Rust where they have no wheel; an older release that needs no compiler does.
+    only_binary = ["hypothesis", "librt", "ast-serialize"]
+    return [*itertools.chain.from_iterable(("--only-binary", name) for name in only_binary), *wanted]
+
+
+def install(session, *extras):
+    session.install(".", *requirements(session, *extras))
+
+
+@nox.session(python=[*RELEASES, *SPECIAL])
+def tests(session):
+    """The whole suite, as the README's command runs it."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=DEFAULT)
+def lint(session):
+    """Formatting, the linters, and builds without a warning by gcc and clang for every interpreter found."""
+    session.install(*(need for need in EXTRAS["dev"] if need.startswith(("clang-format", "ruff"))))
+    failures = []
+    for command in (
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("clang-format", "--dry-run", "-Werror", *c_files("*.[ch]")),
+    ):
+        try:
+            session.run(*command)
+        except nox.command.CommandFailed:
+            failures.append(f"{' '.join(command[:2])} failed, see above")
+    failures += compile_everywhere(session)
+    if failures:
+        session.error("\n".join(failures))
+
+
+@nox.session(python=DEFAULT)
+def format(session):
+    """Format the Python and the C sources in place."""
+    session.install(*(need for need in EXTRAS["dev"] if need.startswith(("clang-format", "ruff"))))
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+    session.run("clang-format", "-i", *c_files("*.[ch]"))
+
+
+@nox.session(python=DEFAULT)
+def typing(session):
+    """The typing tests alone, for every Python version that the checkers can stand in for."""
+    install(session, "test")
+    env = {"ACONTEXTLIB_TYPING_VERSIONS": " ".join(RELEASES)}
+    session.run("python", "-m", "pytest", "tests/test_typing.py", *session.posargs, env=env)
+
+
+@nox.session(python=DEFAULT)
+def fuzz(session):
+    """Random programs on contextlib and on this package, until one behaves differently or somebody stops it.
+
+    The first argument is the number of examples per round, more go to pytest.
+    """
+    session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
+    install(session, "test")
+    examples, *rest = session.posargs or ["5000"]
+    for seed in itertools.count(int.from_bytes(os.urandom(3), "big")):
+        session.run(
+            *("python", "-m", "pytest", "-x", "-q", "tests/test_differential.py", f"--hypothesis-seed={seed}", *rest),
+            env={"ACONTEXTLIB_FUZZ_EXAMPLES": examples},
+        )
+
+
+@nox.session(python=RELEASES)
+def bench(session):
+    """The benchmarks; arguments go to benchmarks/bench.py, `--quick` unless there are others."""
+    install(session, "bench")
+    session.run("python", "benchmarks/bench.py", *(session.posargs or ["--quick"]))
+
+
+def c_files(pattern):
+    return sorted(str(path) for path in Path("_acontextlib", "csrc").glob(pattern))
+
+
+def compile_everywhere(session):
+    """Compile each file for each interpreter with each compiler; return what was said.
+
+    The headers of the interpreters count as the system's, so that only our own warnings are errors.
+    """
+    compilers = [name for name in ("gcc", "clang") if shutil.which(name)]
+    if len(compilers) < 2:
+        session.warn(f"gcc and clang are wanted for the builds, found: {', '.join(compilers) or 'none'}")
+    jobs = []
+    for (name, executable), compiler in itertools.product(INTERPRETERS.items(), compilers):
+        script = "import sysconfig; print(sysconfig.get_path('include'), sysconfig.get_path('platinclude'), sep='\\n')"
+        # Outside the checkout: some interpreters put the current folder on the path.
+        output = subprocess.check_output([executable, "-c", script], text=True, cwd=Path(executable).parent)
+        headers = [flag for folder in dict.fromkeys(output.split("\n")) if folder for flag in ("-isystem", folder)]
+        # Optimised with and without the assertions, for what only one of them sees (such as an unused variable).
+        for define, source in itertools.product(("-DNDEBUG", "-UNDEBUG"), c_files("*.c")):
+            command = [compiler, *WARNINGS, "-O2", "-fPIC", define, *headers, "-c", source, "-o", os.devnull]
+            jobs.append((f"{name} {compiler} {define} {source}", command))
+
+    def run(job):
+        label, command = job
+        done = subprocess.run(command, capture_output=True, text=True)
+        return None if done.returncode == 0 and not done.stderr else f"{label}\n{done.stderr}"
+
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        failures = [said for said in pool.map(run, jobs) if said]
+    session.log(f"compiled {len(jobs)} times for {', '.join(INTERPRETERS)}: {len(failures)} with warnings or errors")
+    return failures

@@ -155,7 +155,7 @@ def outcome(function, *args):
 
 
 async def consume(manager, exc=None):
-    """Enter `manager`, raise `exc` in the body if given, and return (entered value, whether the body was left normally)."""
+    """Enter `manager`, raise `exc` in the body if given; return (entered value, whether the body ran to its end)."""
     passed = False
     async with manager as value:
         if exc is not None:

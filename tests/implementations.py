@@ -1,7 +1,7 @@
 """Load what the tests compare: the running interpreter's contextlib, and `_acontextlib._core` once per drive.
 
-`_core` keeps its state per module and so can be loaded twice in one process. A second copy, made while ACONTEXTLIB_DRIVE
-says "public", never enters `sys.modules`.
+`_core` keeps its state per module and so can be loaded twice in one process. A second copy, made while
+ACONTEXTLIB_DRIVE says "public", never enters `sys.modules`.
 """
 
 import contextlib

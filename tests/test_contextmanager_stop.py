@@ -437,7 +437,7 @@ def test_closing_in_a_clean_up_that_swallows_it_ends_quietly(lib):
     run(cm.__aenter__())
     leaving = cm.__aexit__(None, None, None)
     assert leaving.send(None) == "cleaning"
-    # "generator didn't stop" was on its way; the interpreter prefers the GeneratorExit that reaches the awaitable itself.
+    # "generator didn't stop" was on its way; the GeneratorExit that reaches the awaitable itself wins.
     assert leaving.close() is None
     assert leaving.close() is None
     assert catch(leaving.send, None).args == ("cannot reuse already awaited coroutine",)
@@ -460,7 +460,7 @@ def test_closing_in_a_clean_up_that_awaits_again_is_ignored(lib):
     caught = catch(leaving.close)
     assert [each.args for each in chain(caught)] == [IGNORED, (NO_STOP,)]
     assert catch(leaving.send, None).args == ("cannot reuse already awaited coroutine",)
-    assert cm.gen.ag_frame is not None
+    assert cm.gen.ag_frame is None
 
 
 def test_closing_in_a_clean_up_that_raises_raises_that(lib):

@@ -1,8 +1,8 @@
 """Measure scenarios: interleaved rounds, the best of each, nanoseconds per operation.
 
-Every round takes one sample of everything, so that a slow moment of the machine touches all implementations alike, and the
-best sample of each is the one that was disturbed least.  There is no event loop: nothing measured here ever suspends, so a
-single send(None) drives a coroutine to its end.
+Every round takes one sample of everything, so that a slow moment of the machine touches all implementations alike,
+and the best sample of each is the one that was disturbed least. There is no event loop: nothing measured here ever
+suspends, so a single send(None) drives a coroutine to its end.
 """
 
 from time import perf_counter

@@ -1,12 +1,12 @@
 """Run a program as ``python`` itself would, with our objects installed before its first line.
 
-``python -m _acontextlib SCRIPT``, ``-m MODULE`` and ``-c CODE`` come here.  The program gets a ``__main__`` module of its own, as
-``python`` gives it one: pickle and multiprocessing find it there.  What it raises travels on to the interpreter, which
-therefore ends as it always does (SystemExit's status, dying of SIGINT, ``sys.excepthook``); only the traceback is cut, so
-that it starts at the program.
+``python -m _acontextlib SCRIPT``, ``-m MODULE`` and ``-c CODE`` come here. The program gets a ``__main__`` module of
+its own, as ``python`` gives it one: pickle and multiprocessing find it there. What it raises travels on to the
+interpreter, which therefore ends as it always does (SystemExit's status, dying of SIGINT, ``sys.excepthook``); only
+the traceback is cut, so that it starts at the program.
 
-The helpers taken from runpy are private ones that the standard library's own runners also take: they alone give the error
-texts and the module attributes of the running version.
+The helpers taken from runpy are private ones that the standard library's own runners also take: they alone give the
+error texts and the module attributes of the running version.
 """
 
 import builtins
@@ -79,16 +79,16 @@ def _run_located(namespace, locate, alter_argv=False):
 def _run_file(namespace, path):
     filename = os.path.abspath(path)
     try:
-        file = io.open_code(filename)
+        with io.open_code(filename) as file:
+            content = file.read()
     except OSError as error:
-        print(f"{sys.executable}: can't open file {filename!r}: [Errno {error.errno}] {error.strerror}", file=sys.stderr)
+        reason = f"[Errno {error.errno}] {error.strerror}"
+        print(f"{sys.executable}: can't open file {filename!r}: {reason}", file=sys.stderr)
         sys.exit(2)
-    with file:
-        code = pkgutil.read_code(file)
-        compiled = code is not None
-        if not compiled:
-            file.seek(0)
-            code = compile(file.read(), filename, "exec", dont_inherit=True)
+    code = pkgutil.read_code(io.BytesIO(content))
+    compiled = code is not None
+    if not compiled:
+        code = compile(content, filename, "exec", dont_inherit=True)
     machinery = importlib.machinery
     loader = machinery.SourcelessFileLoader if compiled else machinery.SourceFileLoader
     namespace["__file__"] = filename
@@ -114,7 +114,7 @@ def _run_source(namespace, source):
 
 
 def _set_path0(path, always=False):
-    """Put the program's place where ours was; with -P, -I or PYTHONSAFEPATH there is none, except for a directory or zip."""
+    """Put the program's place where ours was; with -P, -I or PYTHONSAFEPATH only a directory or zip file has one."""
     if not sys.flags.safe_path:
         sys.path[0] = path
     elif always:
@@ -124,8 +124,8 @@ def _set_path0(path, always=False):
 def _cut_next_traceback():
     """Make the hook that prints the exception on its way out cut our frames off first, then be the old one again.
 
-    Printing it here and exiting with 1 would be simpler, but the interpreter kills itself by SIGINT, as shells expect, only if
-    a KeyboardInterrupt reaches it.
+    Printing it here and exiting with 1 would be simpler, but the interpreter kills itself by SIGINT, as shells
+    expect, only if a KeyboardInterrupt reaches it.
     """
     hook = getattr(sys, "excepthook", sys.__excepthook__)
 

@@ -1,8 +1,8 @@
 """What is measured: each scenario once, for every implementation.
 
-A scenario is built for a library (`contextlib` or `_acontextlib`, or anything with the same names) or from hand-written
-classes, and gives a coroutine function `run(n)` that does the operation n times in a loop and never suspends.  What takes no
-part in the difference (exceptions, callbacks, loops) is the same code for each.
+A scenario is built for a library (`contextlib` or `_acontextlib`, or anything with the same names) or from
+hand-written classes, and gives a coroutine function `run(n)` that does the operation n times in a loop and never
+suspends. What takes no part in the difference (exceptions, callbacks, loops) is the same code for each.
 """
 
 from functools import partial
@@ -38,7 +38,7 @@ async def guarded(a, b, *, c):
     try:
         yield a
     finally:
-        b = c
+        del b, c
 
 
 async def suppressing():

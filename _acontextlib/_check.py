@@ -1,8 +1,8 @@
 """A quick check that our objects behave on this interpreter as its own contextlib's do.
 
 Each behaviour is a small program that takes the library to use and returns what it observed; it runs once on each
-library, and the two observations must be equal.  The test-suite checks far more; this is for the machine at hand, where
-the test-suite is not installed.
+library, and the two observations must be equal. The test-suite checks far more; this is for the machine at hand,
+where the test-suite is not installed.
 """
 
 import inspect

@@ -82,7 +82,9 @@ def quick(options):
             numbers = measure(runs, options.rounds, runner.run)
     else:
         numbers = measure(runs, options.rounds)
-    rows = {key: {"title": scenario.title, "short": scenario.short or scenario.title} for key, scenario in scenarios.items()}
+    rows = {
+        key: {"title": scenario.title, "short": scenario.short or scenario.title} for key, scenario in scenarios.items()
+    }
     for (key, name), nanoseconds in numbers.items():
         rows[key][name] = round(nanoseconds, 1)
     for row in rows.values():

@@ -70,8 +70,8 @@ def conditions(result):
     """Under which conditions a result was measured, as a sentence's end."""
     loop = "inside a running asyncio loop" if result["loop"] == "asyncio" else "without an event loop"
     return (
-        f"CPython {label(result)} ({result['compiler']}), {result['system']} {result['machine']}, {result['cpu']}, {loop}, "
-        f"best of {result['rounds']} interleaved rounds"
+        f"CPython {label(result)}, {result['compiler']}, {result['system']} {result['machine']}, {result['cpu']}, "
+        f"{loop}, best of {result['rounds']} interleaved rounds"
     )
 
 
@@ -140,7 +140,7 @@ def draw(result, path, colours):
 
 def draw_row(axes, place, row, colour):
     axes.text(-0.012, place, row["short"], ha="right", va="center")
-    numbers = f"{row['stdlib']:.0f} → {row[OURS]:.0f}   ({row['stdlib / c']:.1f}×)"
+    numbers = f"{row['stdlib']:.0f} → {row[OURS]:.0f}   ({row['stdlib / c']:.1f} times)"
     axes.text(1.012, place, numbers, ha="left", va="center")
     if "by hand" in row:
         by_hand = row["by hand"] / row["stdlib"]

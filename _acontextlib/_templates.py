@@ -1,0 +1,121 @@
+"""Python that the C code makes its objects from, or learns from, when it is imported.
+
+What must be a real function or a real class of the interpreter is written here: the functions that users get, the classes with
+abstract bases, and the signatures that wrong calls are measured against.  The names with an underscore that are not defined
+here belong to the C module, whose globals the functions are given.
+"""
+
+import contextlib
+from contextlib import AbstractAsyncContextManager, AsyncContextDecorator
+
+# -- asynccontextmanager and the code of what it returns --
+
+
+def asynccontextmanager(func):
+    return _decorate(func)  # noqa: F821
+
+
+def helper_template(func):
+    def helper(*args, **kwds):
+        return _new_manager(func, args, kwds)  # noqa: F821
+
+    return helper.__code__.replace(co_qualname="asynccontextmanager.<locals>.helper")
+
+
+helper_code = helper_template(None)
+asynccontextmanager.__doc__ = contextlib.asynccontextmanager.__doc__
+asynccontextmanager.__module__ = "contextlib"
+
+# -- classes --
+
+
+class InstanceDoc(property):
+    """``__doc__`` of a class whose instances may have another."""
+
+    def __get__(self, instance, owner=None):
+        return self.class_doc if instance is None else super().__get__(instance, owner)
+
+
+def manager_class(base):
+    """The class of managers: its layout and methods come from ``base``, its abstract bases are those of the stdlib's."""
+    twin = contextlib._AsyncGeneratorContextManager
+
+    class _AsyncGeneratorContextManager(base, AbstractAsyncContextManager, AsyncContextDecorator):
+        __slots__ = ()
+        __doc__ = InstanceDoc(base._doc.__get__, base._doc.__set__)
+        __doc__.class_doc = twin.__doc__
+        __aexit__ = base.__aexit__
+
+    adopt(_AsyncGeneratorContextManager, twin)
+    return _AsyncGeneratorContextManager
+
+
+def adopt(cls, twin):
+    """Give ``cls`` the names of the stdlib's ``twin``, whose instances those of ``cls`` are to be taken for."""
+    del cls.__slots__
+    cls.__module__ = twin.__module__
+    cls.__qualname__ = twin.__qualname__
+    twin.register(cls)
+
+
+# -- signatures: called with the arguments of a call that C does not take at once --
+
+
+def signature_of(qualname):
+    """Have the interpreter's error about wrong arguments name ``qualname``."""
+
+    def name(function):
+        function.__qualname__ = qualname
+        return function
+
+    return name
+
+
+@signature_of("asynccontextmanager")
+def bind_decorator(func):
+    return (func,)
+
+
+@signature_of("_GeneratorContextManagerBase.__init__")
+def bind_init(self, func, args, kwds):
+    return func, args, kwds
+
+
+@signature_of("_AsyncGeneratorContextManager.__aenter__")
+def bind_aenter(self):
+    return ()
+
+
+@signature_of("_AsyncGeneratorContextManager.__aexit__")
+def bind_aexit(self, typ, value, traceback):
+    return typ, value, traceback
+
+
+def call(func, args, kwds):
+    return func(*args, **kwds)
+
+
+# -- how this interpreter runs async generators --
+
+
+class Pause:
+    """Suspends whoever awaits it; also a finalizer hook that does nothing."""
+
+    def __await__(self):
+        yield self
+
+    def __call__(self, generator):
+        pass
+
+
+async def probe(pause, token):
+    """Suspend at an await, at a yield and at an await again, for the C code to see how each is marked."""
+    try:
+        await pause
+        yield token
+    finally:
+        await pause
+
+
+# Whether this contextlib closes a generator that did not stop (3.11.? and later; earlier ones only raise).
+closes_on_misuse = "aclose" in contextlib._AsyncGeneratorContextManager.__aexit__.__code__.co_names

@@ -1,0 +1,35 @@
+/* What the interpreter does for `await expression` inside a coroutine, for C code: get the iterator of an awaitable, then
+   send to it, throw into it and close it until it has a result. */
+#ifndef ACTX_AWAIT_H
+#define ACTX_AWAIT_H
+
+#include "compat.h"
+
+struct ModuleState;
+
+/* How one resume of something awaited ended. */
+typedef enum {
+    AWAIT_ERROR = -1,  // an exception is set
+    AWAIT_RETURN,      // finished; the value is its result
+    AWAIT_NEXT,        // suspended; the value is for whoever drives the outermost awaitable
+    AWAIT_STOPPED,     // only from generator.h: the async generator came to its end; no value, no exception
+} AwaitOutcome;
+
+/* The iterator that `await awaitable` would drive, or NULL with the interpreter's own error. */
+PyObject *actx_await_iter(struct ModuleState *state, PyObject *awaitable);
+
+/* Resume `iterator`.  *value gets a strong reference on AWAIT_RETURN and AWAIT_NEXT. */
+AwaitOutcome actx_await_send(PyObject *iterator, PyObject *arg, PyObject **value);
+
+/* Throw into `iterator` what throw(*args) was called with, as a coroutine does that awaits it.  GeneratorExit is no
+   business of this function: whoever awaits closes the iterator first, then raises it itself. */
+AwaitOutcome actx_await_throw(struct ModuleState *state, PyObject *iterator, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject **value);
+
+/* Close `iterator`: 0, or -1 with what its close() raised. */
+int actx_await_close(struct ModuleState *state, PyObject *iterator);
+
+/* The exception that throw(*args) asks for, set as the raised one.  Always returns AWAIT_ERROR. */
+AwaitOutcome actx_await_raise(PyObject *const *args, Py_ssize_t nargs);
+
+#endif

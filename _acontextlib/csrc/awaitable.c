@@ -1,0 +1,637 @@
+/* The coroutine-like object that every asynchronous method returns; see awaitable.h for the contract of its steps.
+
+   awaitable_am_send() is the truth: tp_iternext and send() are thin over it; throw() and close() enter the same driver with
+   something else to inject.  Mirrors gen_send_ex2, gen_throw and gen_close in CPython's Objects/genobject.c as they are for
+   coroutines. */
+#include "awaitable.h"
+
+#include <structmember.h>
+
+#include "errors.h"
+
+/* -- life -- */
+
+/* cr_origin: (file, line, function) of the callers, as many as sys.set_coroutine_origin_tracking_depth() asks for. */
+static PyObject *
+origin_new(int depth)
+{
+    PyObject *origin = PyList_New(0);
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (origin != NULL && frame != NULL && depth-- > 0) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyObject *entry = Py_BuildValue("OiO", code->co_filename, PyFrame_GetLineNumber(frame), code->co_name);
+        Py_DECREF(code);
+        if (entry == NULL || PyList_Append(origin, entry) < 0) {
+            Py_CLEAR(origin);
+        }
+        Py_XDECREF(entry);
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_SETREF(frame, back);
+    }
+    Py_XDECREF(frame);
+    if (origin != NULL) {
+        Py_SETREF(origin, PyList_AsTuple(origin));
+    }
+    return origin;
+}
+
+AwaitableObject *
+actx_awaitable_new(ModuleState *state, const AwaitableOps *ops, PyObject *owner)
+{
+    AwaitableObject *self = (AwaitableObject *)actx_freelist_pop(&state->awaitables, state->awaitable_type);
+    if (self == NULL) {
+        self = PyObject_GC_New(AwaitableObject, state->awaitable_type);
+        if (self == NULL) {
+            return NULL;
+        }
+    }
+    self->state = state;
+    self->ops = ops;
+    self->owner = Py_NewRef(owner);
+    self->target = NULL;
+    self->handled = NULL;
+    memset(self->refs, 0, sizeof(self->refs));
+    self->origin = NULL;
+    self->weakrefs = NULL;
+    self->status = STATUS_CREATED;
+    self->phase = 0;
+    self->target_is_generator = false;
+    self->finalized = false;
+    PyObject_GC_Track(self);
+    int depth = PyThreadState_Get()->coroutine_origin_tracking_depth;
+    if (depth > 0 && (self->origin = origin_new(depth)) == NULL) {
+        self->status = STATUS_FINISHED;
+        Py_DECREF(self);
+        return NULL;
+    }
+    return self;
+}
+
+static int
+awaitable_tp_traverse(AwaitableObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->owner);
+    Py_VISIT(self->target);
+    Py_VISIT(self->handled);
+    for (int i = 0; i < AWAITABLE_REFS; i++) {
+        Py_VISIT(self->refs[i]);
+    }
+    return 0;
+}
+
+static int
+awaitable_tp_clear(AwaitableObject *self)
+{
+    Py_CLEAR(self->owner);
+    Py_CLEAR(self->target);
+    Py_CLEAR(self->handled);
+    for (int i = 0; i < AWAITABLE_REFS; i++) {
+        Py_CLEAR(self->refs[i]);
+    }
+    return 0;
+}
+
+static void
+awaitable_tp_dealloc(AwaitableObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    ModuleState *state = self->state;
+    if (self->status != STATUS_FINISHED) {
+        if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+            return;
+        }
+    }
+    bool reusable = self->status == STATUS_FINISHED && !self->finalized;
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    if (self->status != STATUS_FINISHED) {
+        awaitable_tp_clear(self);
+    }
+    Py_CLEAR(self->origin);
+    if (reusable) {
+        actx_freelist_push(&state->awaitables, (PyObject *)self);
+    }
+    else {
+        PyObject_GC_Del(self);
+    }
+    Py_DECREF(type);
+}
+
+void
+actx_freelist_clear(Freelist *list)
+{
+    while (list->count > 0) {
+        PyObject_GC_Del(list->items[--list->count]);
+    }
+    list->limit = 0;
+}
+
+/* -- awaiting: the target, with what this procedure handles as the handled exception -- */
+
+#define WHILE_HANDLING(self, statement)                 \
+    do {                                                \
+        if ((self)->handled == NULL) {                  \
+            statement;                                  \
+        }                                               \
+        else {                                          \
+            HandledScope scope_;                        \
+            actx_handled_push(&scope_, self->handled);  \
+            statement;                                  \
+            actx_handled_pop(&scope_);                  \
+        }                                               \
+    } while (0)
+
+static AwaitOutcome
+target_send(AwaitableObject *self, PyObject *arg, PyObject **value)
+{
+    if (self->target_is_generator) {
+        return actx_generator_send(&self->state->drive, self->target, arg, value);
+    }
+    return actx_await_send(self->target, arg, value);
+}
+
+static AwaitOutcome
+target_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
+{
+    if (self->target_is_generator) {
+        return actx_generator_throw(&self->state->drive, self->target, args, nargs, value);
+    }
+    return actx_await_throw(self->state, self->target, args, nargs, value);
+}
+
+static int
+target_close(AwaitableObject *self)
+{
+    if (self->target_is_generator) {
+        return actx_generator_close(&self->state->drive, self->target);
+    }
+    return actx_await_close(self->state, self->target);
+}
+
+AwaitOutcome
+actx_awaitable_await_take(AwaitableObject *self, PyObject *awaitable, PyObject **value)
+{
+    AwaitOutcome outcome;
+    if (awaitable == NULL) {
+        return AWAIT_ERROR;
+    }
+    PyObject *iterator = actx_await_iter(self->state, awaitable);
+    Py_DECREF(awaitable);
+    if (iterator == NULL) {
+        return AWAIT_ERROR;
+    }
+    assert(self->target == NULL);
+    self->target = iterator;
+    self->target_is_generator = false;
+    WHILE_HANDLING(self, outcome = actx_await_send(iterator, Py_None, value));
+    if (outcome != AWAIT_NEXT) {
+        Py_CLEAR(self->target);
+    }
+    return outcome;
+}
+
+/* The generator's first or next operation has begun: remember it as the target if it suspended. */
+static inline AwaitOutcome
+generator_begun_take(AwaitableObject *self, PyObject *gen, AwaitOutcome outcome)
+{
+    if (outcome == AWAIT_NEXT) {
+        self->target = gen;
+        self->target_is_generator = true;
+    }
+    else {
+        Py_DECREF(gen);
+    }
+    return outcome;
+}
+
+AwaitOutcome
+actx_awaitable_anext(AwaitableObject *self, PyObject *gen, PyObject **value)
+{
+    const GeneratorDrive *drive = &self->state->drive;
+    if (!actx_generator_is_direct(drive, gen)) {
+        return actx_awaitable_await_take(self, actx_generator_anext(gen), value);
+    }
+    Py_INCREF(gen);  // the generator may drop what else refers to it
+    return generator_begun_take(self, gen, actx_generator_next(drive, gen, value));
+}
+
+AwaitOutcome
+actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
+{
+    const GeneratorDrive *drive = &self->state->drive;
+    if (actx_generator_is_direct(drive, gen) && actx_generator_is_at_yield(drive, gen)) {
+        Py_INCREF(gen);
+        return generator_begun_take(self, gen, actx_generator_throw(drive, gen, args, nargs, value));
+    }
+    PyObject *method = PyObject_GetAttr(gen, self->state->names.athrow);
+    if (method == NULL) {
+        return AWAIT_ERROR;
+    }
+    PyObject *awaitable = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
+    Py_DECREF(method);
+    return actx_awaitable_await_take(self, awaitable, value);
+}
+
+/* -- the driver -- */
+
+static void
+awaitable_finish(AwaitableObject *self)
+{
+    self->status = STATUS_FINISHED;
+    awaitable_tp_clear(self);
+}
+
+/* Note how a resume ended, and translate it for the caller. */
+static PySendResult
+awaitable_settle(AwaitableObject *self, AwaitOutcome outcome, PyObject *value, PyObject **result)
+{
+    assert(self->status == STATUS_RUNNING);
+    *result = value;
+    if (outcome == AWAIT_NEXT) {
+        assert(self->target != NULL && value != NULL);
+        self->status = STATUS_SUSPENDED;
+        return PYGEN_NEXT;
+    }
+    awaitable_finish(self);
+    if (outcome == AWAIT_RETURN) {
+        assert(value != NULL && !PyErr_Occurred());
+        return PYGEN_RETURN;
+    }
+    assert(outcome == AWAIT_ERROR && PyErr_Occurred());
+    *result = NULL;
+    if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        actx_error_wrap_stop_iteration();
+    }
+    return PYGEN_ERROR;
+}
+
+/* What was awaited ended, or is left for an exception that is set: let the steps go on. */
+static AwaitOutcome
+awaitable_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+{
+    Py_CLEAR(self->target);
+    return self->ops->step(self, outcome, value);
+}
+
+/* The exception that is set arrives by throw() or close(): it gets the handled one as its context, as whatever is thrown into
+   a coroutine does. */
+static void
+awaitable_chain_thrown(AwaitableObject *self)
+{
+    PyObject *exc = PyErr_GetRaisedException();
+    PyObject *handled = NULL;
+    WHILE_HANDLING(self, handled = PyErr_GetHandledException());
+    if (handled == NULL || handled == Py_None) {
+        PyErr_SetRaisedException(exc);
+    }
+    else {
+        WHILE_HANDLING(self, PyErr_SetObject((PyObject *)Py_TYPE(exc), exc));
+        Py_DECREF(exc);
+    }
+    Py_XDECREF(handled);
+}
+
+/* Whether a resume may go on; if not, with the coroutine's own error. */
+static bool
+awaitable_check(AwaitableObject *self, PyObject *arg)
+{
+    switch ((AwaitableStatus)self->status) {
+    case STATUS_CREATED:
+        if (arg != Py_None) {
+            PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+            return false;
+        }
+        return true;
+    case STATUS_SUSPENDED:
+        return true;
+    case STATUS_RUNNING:
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return false;
+    default:
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return false;
+    }
+}
+
+static PySendResult
+awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
+{
+    AwaitableObject *self = (AwaitableObject *)op;
+    PyObject *value = NULL;
+    AwaitOutcome outcome;
+    if (!awaitable_check(self, arg)) {
+        *result = NULL;
+        return PYGEN_ERROR;
+    }
+    if (self->status == STATUS_CREATED) {
+        self->status = STATUS_RUNNING;
+        outcome = self->ops->start(self, &value);
+    }
+    else {
+        self->status = STATUS_RUNNING;
+        WHILE_HANDLING(self, outcome = target_send(self, arg, &value));
+        if (outcome != AWAIT_NEXT) {
+            outcome = awaitable_step(self, outcome, &value);
+        }
+    }
+    return awaitable_settle(self, outcome, value, result);
+}
+
+/* Throw what throw(*args) was called with at the await where it is suspended, or at its beginning. */
+static PySendResult
+awaitable_throw_in(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **result)
+{
+    PyObject *value = NULL;
+    AwaitOutcome outcome;
+    bool suspended = self->status == STATUS_SUSPENDED;
+    if (suspended && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+        int closed;
+        self->status = STATUS_RUNNING;
+        WHILE_HANDLING(self, closed = target_close(self));
+        outcome = closed < 0 ? AWAIT_ERROR : actx_await_raise(args, nargs);
+    }
+    else if (suspended) {
+        self->status = STATUS_RUNNING;
+        WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, &value));
+    }
+    else {
+        self->status = STATUS_RUNNING;
+        outcome = actx_await_raise(args, nargs);
+    }
+    if (outcome == AWAIT_ERROR) {
+        awaitable_chain_thrown(self);
+    }
+    if (suspended && outcome != AWAIT_NEXT) {
+        outcome = awaitable_step(self, outcome, &value);
+    }
+    return awaitable_settle(self, outcome, value, result);
+}
+
+/* -- methods -- */
+
+/* `await`: the awaitable is its own iterator, unless another coroutine is suspended in it. */
+static PyObject *
+awaitable_am_await(AwaitableObject *self)
+{
+    if (self->status == STATUS_SUSPENDED) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
+/* The outcome of a resume as the return value of a method: a result travels in a StopIteration. */
+static PyObject *
+awaitable_deliver(AwaitableObject *self, PySendResult sent, PyObject *result)
+{
+    if (sent == PYGEN_RETURN) {
+        actx_error_set_stop_iteration(self->state, result);
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* The interpreter's `await` on 3.12 to 3.14 comes here: there None needs no exception to travel in. */
+static PyObject *
+awaitable_tp_iternext(AwaitableObject *self)
+{
+    PyObject *result;
+    PySendResult sent = awaitable_am_send((PyObject *)self, Py_None, &result);
+    if (sent == PYGEN_RETURN && result == Py_None) {
+        Py_CLEAR(result);
+        return NULL;
+    }
+    return awaitable_deliver(self, sent, result);
+}
+
+PyDoc_STRVAR(awaitable_send_doc,
+             "send($self, arg, /)\n--\n\n"
+             "Resume with arg, which must be None at first; return what is handed out where it suspends next.\n\n"
+             "Raises StopIteration with the result when it is done, or what the operation raised.");
+
+static PyObject *
+awaitable_send(AwaitableObject *self, PyObject *arg)
+{
+    PyObject *result;
+    PySendResult sent = awaitable_am_send((PyObject *)self, arg, &result);
+    return awaitable_deliver(self, sent, result);
+}
+
+PyDoc_STRVAR(awaitable_throw_doc,
+             "throw($self, typ, val=None, tb=None, /)\n--\n\n"
+             "Raise the exception where it is suspended; return what is handed out where it suspends next.\n\n"
+             "Raises StopIteration with the result when it is done, or what the operation raised.  The form with three\n"
+             "arguments is deprecated from Python 3.12 on.");
+
+static PyObject *
+awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *result;
+    if (nargs < 1 || nargs > 3) {
+        PyErr_Format(PyExc_TypeError, "throw expected at %s %d argument%s, got %zd", nargs < 1 ? "least" : "most",
+                     nargs < 1 ? 1 : 3, nargs < 1 ? "" : "s", nargs);
+        return NULL;
+    }
+    if (ACTX_THROW_TAKES_VALUE && nargs > 1 &&
+        PyErr_WarnEx(PyExc_DeprecationWarning,
+                     "the (type, exc, tb) signature of throw() is deprecated, "
+                     "use the single-arg signature instead.",
+                     1) < 0) {
+        return NULL;
+    }
+    if (self->status == STATUS_RUNNING || self->status == STATUS_FINISHED) {
+        awaitable_check(self, Py_None);
+        return NULL;
+    }
+    PySendResult sent = awaitable_throw_in(self, args, nargs, &result);
+    return awaitable_deliver(self, sent, result);
+}
+
+PyDoc_STRVAR(awaitable_close_doc,
+             "close($self, /)\n--\n\n"
+             "Raise GeneratorExit where it is suspended, which must end it; if it was never started it never will be.\n\n"
+             "Raises RuntimeError when it suspends once more, or what the operation raised in place of GeneratorExit.");
+
+static PyObject *
+awaitable_close(AwaitableObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *result;
+    switch ((AwaitableStatus)self->status) {
+    case STATUS_CREATED:
+        awaitable_finish(self);
+        Py_RETURN_NONE;
+    case STATUS_FINISHED:
+        Py_RETURN_NONE;
+    case STATUS_RUNNING:
+        awaitable_check(self, Py_None);
+        return NULL;
+    case STATUS_SUSPENDED:
+        break;
+    }
+    switch (awaitable_throw_in(self, &PyExc_GeneratorExit, 1, &result)) {
+    case PYGEN_NEXT:
+        Py_DECREF(result);
+        PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit");
+        return NULL;
+    case PYGEN_RETURN:
+        if (!ACTX_CLOSE_RETURNS_VALUE) {
+            Py_SETREF(result, Py_NewRef(Py_None));
+        }
+        return result;
+    default:
+        if (!PyErr_ExceptionMatches(PyExc_GeneratorExit)) {
+            return NULL;
+        }
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+}
+
+/* As for a coroutine: one that was never started warns, a suspended one is closed. */
+static void
+awaitable_tp_finalize(AwaitableObject *self)
+{
+    PyObject *result;
+    self->finalized = true;
+    if (self->status != STATUS_CREATED && self->status != STATUS_SUSPENDED) {
+        return;
+    }
+    PyObject *kept = PyErr_Occurred() ? PyErr_GetRaisedException() : NULL;
+    if (self->status == STATUS_SUSPENDED) {
+        result = awaitable_close(self, NULL);
+    }
+    else {
+        result = PyObject_CallOneArg(self->state->warn_unawaited, (PyObject *)self);
+    }
+    if (result == NULL) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_XDECREF(result);
+    if (kept != NULL) {
+        PyErr_SetRaisedException(kept);
+    }
+}
+
+static PyObject *
+awaitable_tp_repr(AwaitableObject *self)
+{
+    return PyUnicode_FromFormat("<coroutine object %s at %p>", self->ops->qualname, self);
+}
+
+/* -- attributes: the await chain passes through to what is awaited -- */
+
+static PyObject *
+awaitable_get_qualname(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(self->ops->qualname);
+}
+
+static PyObject *
+awaitable_get_name(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    const char *dot = strrchr(self->ops->qualname, '.');
+    return PyUnicode_FromString(dot != NULL ? dot + 1 : self->ops->qualname);
+}
+
+static PyObject *
+awaitable_get_running(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->status == STATUS_RUNNING);
+}
+
+static PyObject *
+awaitable_get_suspended(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->status == STATUS_SUSPENDED);
+}
+
+static PyObject *
+awaitable_get_origin(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self->origin != NULL ? self->origin : Py_None);
+}
+
+/* What stands for this awaitable in the chain: the generator that the manager runs, or whatever the stack awaits. */
+static PyObject *
+awaitable_inner(AwaitableObject *self)
+{
+    if (self->owner != NULL && PyObject_TypeCheck(self->owner, self->state->manager_base)) {
+        return PyObject_GetAttr(self->owner, self->state->names.gen);
+    }
+    if (self->target == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "nothing is being awaited");
+        return NULL;
+    }
+    return Py_NewRef(self->target);
+}
+
+/* `closure` names the attribute: "cr_" here, "ag_" of an async generator. */
+static PyObject *
+awaitable_get_inner(AwaitableObject *self, void *closure)
+{
+    const char *name = closure;
+    if (self->status == STATUS_FINISHED && strcmp(name, "code") != 0) {
+        Py_RETURN_NONE;
+    }
+    PyObject *inner = awaitable_inner(self);
+    if (inner == NULL) {
+        return NULL;
+    }
+    PyObject *full = PyUnicode_FromFormat("%s_%s", PyAsyncGen_CheckExact(inner) ? "ag" : "cr", name);
+    PyObject *result = full != NULL ? PyObject_GetAttr(inner, full) : NULL;
+    Py_XDECREF(full);
+    Py_DECREF(inner);
+    return result;
+}
+
+/* -- tables -- */
+
+static PyMethodDef awaitable_methods[] = {
+    {"send", (PyCFunction)awaitable_send, METH_O, awaitable_send_doc},
+    {"throw", (PyCFunction)(void (*)(void))awaitable_throw, METH_FASTCALL, awaitable_throw_doc},
+    {"close", (PyCFunction)awaitable_close, METH_NOARGS, awaitable_close_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef awaitable_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(AwaitableObject, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef awaitable_getset[] = {
+    {"__name__", (getter)awaitable_get_name, NULL, "name of the coroutine this stands for", NULL},
+    {"__qualname__", (getter)awaitable_get_qualname, NULL, "qualified name of the coroutine this stands for", NULL},
+    {"cr_await", (getter)awaitable_get_inner, NULL, "object that is being awaited, however deep, or None", "await"},
+    {"cr_frame", (getter)awaitable_get_inner, NULL, "frame of the generator that runs, or None", "frame"},
+    {"cr_code", (getter)awaitable_get_inner, NULL, "code of the generator that runs", "code"},
+    {"cr_running", (getter)awaitable_get_running, NULL, NULL, NULL},
+    {"cr_suspended", (getter)awaitable_get_suspended, NULL, NULL, NULL},
+    {"cr_origin", (getter)awaitable_get_origin, NULL, "where it was created, or None", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot awaitable_slots[] = {
+    {Py_tp_doc, "What an asynchronous method returns: to be awaited once, as a coroutine is."},
+    {Py_tp_dealloc, awaitable_tp_dealloc},
+    {Py_tp_traverse, awaitable_tp_traverse},
+    {Py_tp_clear, awaitable_tp_clear},
+    {Py_tp_finalize, awaitable_tp_finalize},
+    {Py_tp_repr, awaitable_tp_repr},
+    {Py_am_await, awaitable_am_await},
+    {Py_am_send, awaitable_am_send},
+    {Py_tp_iternext, awaitable_tp_iternext},
+    {Py_tp_methods, awaitable_methods},
+    {Py_tp_members, awaitable_members},
+    {Py_tp_getset, awaitable_getset},
+    {0, NULL},
+};
+
+PyType_Spec actx_awaitable_spec = {
+    .name = "_acontextlib.coroutine",
+    .basicsize = sizeof(AwaitableObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = awaitable_slots,
+};

@@ -1,0 +1,66 @@
+/* The engine: a coroutine-like object that runs a procedure written as steps.
+
+   An awaitable belongs to an owner (a context manager, an exit stack) and has a table of operations.  `start` is called when it is
+   first resumed.  A step that has to await something calls one of the actx_awaitable_*() functions below; if the outcome
+   is AWAIT_NEXT it returns that at once, and the engine keeps resuming what is awaited until it has an outcome to pass
+   to `step`, which goes on from there.
+
+       CREATED --send(None)--> RUNNING --AWAIT_NEXT--> SUSPENDED --send, throw, close--> RUNNING ...
+          |                       |
+          |  throw, close         +--AWAIT_RETURN, AWAIT_ERROR--> FINISHED
+          +--------------------------------------------------------^
+
+   While RUNNING nobody else may enter; when FINISHED every reference is released. */
+#ifndef ACTX_AWAITABLE_H
+#define ACTX_AWAITABLE_H
+
+#include "await.h"
+#include "state.h"
+
+typedef struct AwaitableObject AwaitableObject;
+
+typedef struct {
+    const char *qualname;  // what a stdlib coroutine of this kind is called
+    /* Begin.  *value gets a strong reference on AWAIT_RETURN and AWAIT_NEXT.  Never AWAIT_STOPPED. */
+    AwaitOutcome (*start)(AwaitableObject *self, PyObject **value);
+    /* Go on after what was awaited ended so.  *value holds its result (owned, to be replaced) on AWAIT_RETURN. */
+    AwaitOutcome (*step)(AwaitableObject *self, AwaitOutcome outcome, PyObject **value);
+} AwaitableOps;
+
+typedef enum { STATUS_CREATED, STATUS_RUNNING, STATUS_SUSPENDED, STATUS_FINISHED } AwaitableStatus;
+
+enum { AWAITABLE_REFS = 4 };
+
+struct AwaitableObject {
+    PyObject_HEAD
+    ModuleState *state;              // borrowed, kept alive by the type
+    const AwaitableOps *ops;
+    PyObject *owner;                 // strong; NULL when finished
+    PyObject *target;                // strong; what is being awaited: an iterator or an async generator
+    PyObject *handled;               // strong; the exception this procedure is handling, as an except block would; or NULL
+    PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own
+    PyObject *origin;                // strong; cr_origin, or NULL
+    PyObject *weakrefs;
+    uint8_t status;                  // AwaitableStatus
+    uint8_t phase;                   // for the steps: where they stopped
+    bool target_is_generator;        // driven directly, through generator.h
+    bool finalized;                  // the collector keeps a mark for that, which a reused object must not have
+};
+
+/* A new awaitable for a method of `owner`. */
+AwaitableObject *actx_awaitable_new(ModuleState *state, const AwaitableOps *ops, PyObject *owner);
+
+/* Await any object: takes the reference to it; NULL means that an exception is set. */
+AwaitOutcome actx_awaitable_await_take(AwaitableObject *self, PyObject *awaitable, PyObject **value);
+
+/* Begin `await anext(gen)`; AWAIT_STOPPED may stand for StopAsyncIteration. */
+AwaitOutcome actx_awaitable_anext(AwaitableObject *self, PyObject *gen, PyObject **value);
+
+/* Begin `await gen.athrow(*args)`; AWAIT_STOPPED may stand for StopAsyncIteration. */
+AwaitOutcome actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
+                                   PyObject **value);
+
+/* Free what the module kept for reuse. */
+void actx_freelist_clear(Freelist *list);
+
+#endif

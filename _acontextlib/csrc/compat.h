@@ -1,0 +1,168 @@
+/* Differences between CPython 3.11 and 3.15, the only file that asks for the version.
+
+   Every shim says since when the thing exists and what stands in for it before. */
+#ifndef ACTX_COMPAT_H
+#define ACTX_COMPAT_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if PY_VERSION_HEX < 0x030b0000
+#error "acontextlib needs CPython 3.11 or later"
+#endif
+
+/* Since 3.12 exceptions are always instances; before, a raised one may still be a class with arguments. */
+#if PY_VERSION_HEX < 0x030c0000
+static inline PyObject *
+PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyErr_NormalizeException(&type, &value, &tb);
+    if (tb != NULL) {
+        PyException_SetTraceback(value, tb);
+        Py_DECREF(tb);
+    }
+    Py_DECREF(type);
+    return value;
+}
+
+static inline void
+PyErr_SetRaisedException(PyObject *exc)
+{
+    PyErr_Restore(Py_NewRef(Py_TYPE(exc)), exc, PyException_GetTraceback(exc));
+}
+#endif
+
+/* 3.12 has a function for the code of a generator; before, the field is public. */
+#if PY_VERSION_HEX < 0x030c0000
+static inline PyCodeObject *
+PyGen_GetCode(PyGenObject *generator)
+{
+    return (PyCodeObject *)Py_NewRef(generator->gi_code);
+}
+#endif
+
+/* 3.12: athrow() and throw() with one argument; the form with three is deprecated and warns. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define ACTX_THROW_TAKES_VALUE 1
+#else
+#define ACTX_THROW_TAKES_VALUE 0
+#endif
+
+/* 3.12: a Python function can be given a vectorcall of its own, which the interpreter then honours. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define ACTX_HAS_FUNCTION_VECTORCALL 1
+#else
+#define ACTX_HAS_FUNCTION_VECTORCALL 0
+#endif
+
+/* 3.13: close() of a coroutine returns the value it returned while it was being closed. */
+#if PY_VERSION_HEX >= 0x030d0000
+#define ACTX_CLOSE_RETURNS_VALUE 1
+#else
+#define ACTX_CLOSE_RETURNS_VALUE 0
+#endif
+
+/* 3.13 made the functions that tell "no such attribute" from an error public. */
+#if PY_VERSION_HEX < 0x030d0000
+static inline int
+PyObject_GetOptionalAttr(PyObject *object, PyObject *name, PyObject **result)
+{
+    return _PyObject_LookupAttr(object, name, result);
+}
+
+static inline int
+PyDict_GetItemRef(PyObject *dict, PyObject *key, PyObject **result)
+{
+    *result = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    return *result != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+#endif
+
+/* 3.15 fills in `name` and `obj` of the AttributeError that `del` of a missing attribute raises. */
+#if PY_VERSION_HEX >= 0x030f0000
+#define ACTX_DELETE_NAMES_ATTRIBUTE 1
+#else
+#define ACTX_DELETE_NAMES_ATTRIBUTE 0
+#endif
+
+/* `await` of what cannot be awaited: reworded in 3.14; of what __await__() wrongly returned: in 3.15. */
+#if PY_VERSION_HEX >= 0x030e0000
+#define ACTX_TEXT_NOT_AWAITABLE "'%.100s' object can't be awaited"
+#else
+#define ACTX_TEXT_NOT_AWAITABLE "object %.100s can't be used in 'await' expression"
+#endif
+
+static inline void
+actx_compat_bad_iterator(PyObject *awaitable, PyObject *iterator, bool is_coroutine)
+{
+#if PY_VERSION_HEX >= 0x030f0000
+    (void)is_coroutine;
+    PyErr_Format(PyExc_TypeError, "%T.__await__() must return an iterator, not %T", awaitable, iterator);
+#else
+    (void)awaitable;
+    if (is_coroutine) {
+        PyErr_SetString(PyExc_TypeError, "__await__() returned a coroutine");
+        return;
+    }
+    PyErr_Format(PyExc_TypeError, "__await__() returned non-iterator of type '%.100s'", Py_TYPE(iterator)->tp_name);
+#endif
+}
+
+/* What functools.update_wrapper() copies, and the fields of a function object that hold it. */
+#if PY_VERSION_HEX >= 0x030e0000
+#define ACTX_WRAPPER_ASSIGNMENTS "__module__", "__name__", "__qualname__", "__doc__", "__annotate__", "__type_params__"
+#elif PY_VERSION_HEX >= 0x030c0000
+#define ACTX_WRAPPER_ASSIGNMENTS "__module__", "__name__", "__qualname__", "__doc__", "__annotations__", "__type_params__"
+#else
+#define ACTX_WRAPPER_ASSIGNMENTS "__module__", "__name__", "__qualname__", "__doc__", "__annotations__"
+#endif
+
+static inline int
+actx_compat_copy_annotations(PyFunctionObject *target, PyFunctionObject *source)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    target->func_annotate = Py_NewRef(source->func_annotate != NULL ? source->func_annotate : Py_None);
+#else
+    /* The getter makes the dictionary on first use and both functions share it from then on. */
+    PyObject *annotations = PyFunction_GetAnnotations((PyObject *)source);
+    if (annotations == NULL) {
+        if (PyErr_Occurred() || (annotations = PyDict_New()) == NULL) {
+            return -1;
+        }
+        int failed = PyFunction_SetAnnotations((PyObject *)source, annotations);
+        Py_DECREF(annotations);
+        if (failed < 0) {
+            return -1;
+        }
+    }
+    target->func_annotations = Py_NewRef(annotations);
+#endif
+#if PY_VERSION_HEX >= 0x030c0000
+    target->func_typeparams = Py_XNewRef(source->func_typeparams);
+#endif
+    return 0;
+}
+
+/* Slots of the module definition that not every version knows. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define ACTX_SLOT_INTERPRETERS {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#else
+#define ACTX_SLOT_INTERPRETERS
+#endif
+
+/* Kept objects save an allocation; without the GIL they would have to be per thread. */
+#ifdef Py_GIL_DISABLED
+#define ACTX_FREELIST_SIZE 0
+#else
+#define ACTX_FREELIST_SIZE 16
+#endif
+
+#endif

@@ -1,0 +1,93 @@
+/* Making and changing exceptions; see errors.h for the contracts. */
+#include "errors.h"
+#include "state.h"
+
+/* A fresh StopIteration made without calling its class: PyErr_SetObject() would spread a tuple over the arguments and
+   take an exception for the instance itself. */
+static PyObject *
+stop_iteration_new(PyObject *value)
+{
+    PyTypeObject *type = (PyTypeObject *)PyExc_StopIteration;
+    PyObject *args = PyTuple_Pack(1, value);
+    if (args == NULL) {
+        return NULL;
+    }
+    PyObject *exc = type->tp_alloc(type, 0);
+    if (exc == NULL) {
+        Py_DECREF(args);
+        return NULL;
+    }
+    ((PyBaseExceptionObject *)exc)->args = args;
+    ((PyStopIterationObject *)exc)->value = Py_NewRef(value);
+    return exc;
+}
+
+/* The kept StopIteration(False) may be raised again only while nobody else can have seen it. */
+static inline bool
+stop_iteration_is_pristine(PyObject *exc)
+{
+    PyBaseExceptionObject *base = (PyBaseExceptionObject *)exc;
+    return Py_REFCNT(exc) == 1 && base->traceback == NULL && base->context == NULL && base->cause == NULL &&
+           base->dict == NULL;
+}
+
+void
+actx_error_set_stop_iteration(ModuleState *state, PyObject *value)
+{
+    PyObject *exc;
+    bool keep = value == Py_False && ACTX_FREELIST_SIZE != 0;
+    if (keep && state->stop_false != NULL && stop_iteration_is_pristine(state->stop_false)) {
+        PyErr_SetRaisedException(Py_NewRef(state->stop_false));
+        return;
+    }
+    exc = stop_iteration_new(value);
+    if (exc == NULL) {
+        return;
+    }
+    if (keep) {
+        Py_XSETREF(state->stop_false, Py_NewRef(exc));
+    }
+    PyErr_SetRaisedException(exc);
+}
+
+void
+actx_error_wrap_stop_iteration(void)
+{
+    PyObject *cause = PyErr_GetRaisedException();
+    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
+    PyObject *exc = PyErr_GetRaisedException();
+    PyException_SetCause(exc, Py_NewRef(cause));
+    PyException_SetContext(exc, cause);
+    PyErr_SetRaisedException(exc);
+}
+
+void
+actx_error_set_while_handling(PyObject *handled, PyObject *type, const char *text)
+{
+    HandledScope scope;
+    actx_handled_push(&scope, handled);
+    PyErr_SetString(type, text);
+    actx_handled_pop(&scope);
+}
+
+void
+actx_error_set_from_none(PyObject *handled, PyObject *type, const char *text)
+{
+    actx_error_set_while_handling(handled, type, text);
+    PyObject *exc = PyErr_GetRaisedException();
+    PyException_SetCause(exc, NULL);
+    PyErr_SetRaisedException(exc);
+}
+
+void
+actx_error_set_missing_attribute(PyObject *object, PyObject *name)
+{
+    PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%U'", Py_TYPE(object)->tp_name, name);
+#if ACTX_DELETE_NAMES_ATTRIBUTE
+    PyObject *exc = PyErr_GetRaisedException();
+    if (PyObject_SetAttrString(exc, "name", name) < 0 || PyObject_SetAttrString(exc, "obj", object) < 0) {
+        PyErr_Clear();
+    }
+    PyErr_SetRaisedException(exc);
+#endif
+}

@@ -1,0 +1,57 @@
+/* Driving an async generator, one operation at a time.
+
+   Two drives do the same.  The *public* one goes through the objects that anext(), athrow() and aclose() return.  The
+   *direct* one resumes the generator itself and keeps the marks that those objects would keep: which marks, and where they
+   are, is learnt from a generator driven for the purpose when the module is imported (actx_generator_probe).  On an
+   interpreter that does not look as expected the public drive is used; nothing else depends on the outcome.
+
+   The direct functions below may only be called when actx_generator_is_direct() says so. */
+#ifndef ACTX_GENERATOR_H
+#define ACTX_GENERATOR_H
+
+#include "await.h"
+
+struct ModuleState;
+
+/* What the direct drive knows of this interpreter's async generators. */
+typedef struct {
+    bool direct;
+    sendfunc send;                     // am_send of async_generator
+    PyCFunction throw_;                // generator.throw, METH_FASTCALL
+    PyTypeObject *wrapped_type;        // strong; what a yielded, as opposed to an awaited, value comes in
+    Py_ssize_t marks;                  // offset of four bytes: hooks inited, closed, running, frame state
+    Py_ssize_t finalizer;              // offset of the finalizer hook it was given
+    char created, awaiting, at_yield;  // frame states; on 3.11 and 3.12 the last two are one
+} GeneratorDrive;
+
+/* Learn how to drive directly; leaves drive.direct false where anything is not as expected.  `probe` and `pause_type` are
+   probe() and Pause of _templates.py.  -1 only on MemoryError and the like. */
+int actx_generator_probe(GeneratorDrive *drive, PyObject *probe, PyObject *pause_type);
+
+/* Whether `gen` is an async generator that the direct drive may run. */
+static inline bool
+actx_generator_is_direct(const GeneratorDrive *drive, PyObject *gen)
+{
+    return drive->direct && PyAsyncGen_CheckExact(gen);
+}
+
+/* Whether it stands at a yield, so that throw() may be called on it directly. */
+bool actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen);
+
+/* Begin `await anext(gen)`.  AWAIT_RETURN: it yielded *value; AWAIT_NEXT: it awaits, continue with actx_generator_send(). */
+AwaitOutcome actx_generator_next(const GeneratorDrive *drive, PyObject *gen, PyObject **value);
+
+/* Begin `await gen.athrow(*args)` on a generator at a yield, or throw into one that awaits. */
+AwaitOutcome actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
+                                  PyObject **value);
+
+/* Continue an operation whose last outcome was AWAIT_NEXT. */
+AwaitOutcome actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyObject **value);
+
+/* Give up an operation whose last outcome was AWAIT_NEXT: close what the generator awaits and raise GeneratorExit there. */
+int actx_generator_close(const GeneratorDrive *drive, PyObject *gen);
+
+/* What `anext(gen)` returns, for the public drive and for objects that only look like async generators. */
+PyObject *actx_generator_anext(PyObject *gen);
+
+#endif

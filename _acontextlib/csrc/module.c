@@ -1,0 +1,216 @@
+/* _acontextlib._core: what is created when the module is imported, and given up with it. */
+#include <stdlib.h>
+
+#include "awaitable.h"
+#include "contextmanager.h"
+#include "decorator.h"
+#include "state.h"
+
+/* Every strong reference that the state holds, for traverse and clear. */
+#define STATE_REFERENCES(X)                                                                                  \
+    X(awaitable_type) X(manager_base) X(manager_type) X(globals) X(helper_code) X(update_wrapper)            \
+    X(bind_decorator) X(bind_init) X(bind_aenter) X(bind_aexit) X(call) X(warn_unawaited)                    \
+    X(drive.wrapped_type) X(stop_false)
+
+enum { NAMES_COUNT = sizeof(Names) / sizeof(PyObject *) };
+
+static int
+names_init(Names *names)
+{
+#define NAME_TEXT(field, text) text,
+    static const char *const texts[] = {ACTX_NAMES(NAME_TEXT)};
+#undef NAME_TEXT
+    PyObject **fields = (PyObject **)names;
+    for (int i = 0; i < NAMES_COUNT; i++) {
+        fields[i] = PyUnicode_InternFromString(texts[i]);
+        if (fields[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* module.name into *slot, as a strong reference. */
+static int
+fetch(PyObject *module, const char *name, PyObject **slot)
+{
+    *slot = PyObject_GetAttrString(module, name);
+    return *slot != NULL ? 0 : -1;
+}
+
+/* Whether functools.update_wrapper() copies by default what this version's does, no more and no less. */
+static int
+wraps_init(ModuleState *state)
+{
+    static const char *const expected[] = {ACTX_WRAPPER_ASSIGNMENTS};
+    const Py_ssize_t count = sizeof(expected) / sizeof(expected[0]);
+    PyObject *functools = PyImport_ImportModule("functools");
+    PyObject *assignments = NULL;
+    int result = -1;
+    if (functools != NULL && fetch(functools, "update_wrapper", &state->update_wrapper) == 0 &&
+        fetch(functools, "WRAPPER_ASSIGNMENTS", &assignments) == 0) {
+        bool same = PyTuple_CheckExact(assignments) && PyTuple_GET_SIZE(assignments) == count;
+        for (Py_ssize_t i = 0; same && i < count; i++) {
+            PyObject *name = PyTuple_GET_ITEM(assignments, i);
+            same = PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, expected[i]) == 0;
+        }
+        state->wraps_natively = same;
+        result = 0;
+    }
+    Py_XDECREF(assignments);
+    Py_XDECREF(functools);
+    return result;
+}
+
+/* Choose the drive, unless the environment chooses the public one. */
+static int
+drive_init(ModuleState *state, PyObject *templates)
+{
+    const char *wanted = getenv("ACONTEXTLIB_DRIVE");
+    PyObject *pause = NULL, *probe = NULL;
+    int result = -1;
+    if (wanted != NULL && strcmp(wanted, "public") == 0) {
+        return 0;
+    }
+    if (fetch(templates, "Pause", &pause) == 0 && fetch(templates, "probe", &probe) == 0) {
+        result = actx_generator_probe(&state->drive, probe, pause);
+    }
+    Py_XDECREF(probe);
+    Py_XDECREF(pause);
+    return result;
+}
+
+static int
+types_init(PyObject *module, ModuleState *state, PyObject *templates)
+{
+    state->awaitable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actx_awaitable_spec, NULL);
+    state->manager_base = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actx_manager_spec, NULL);
+    if (state->awaitable_type == NULL || state->manager_base == NULL) {
+        return -1;
+    }
+    PyObject *manager = PyObject_CallMethod(templates, "manager_class", "O", state->manager_base);
+    if (manager == NULL) {
+        return -1;
+    }
+    state->manager_type = (PyTypeObject *)manager;
+    actx_manager_adopt_class(state->manager_type);
+    return PyModule_AddObjectRef(module, "_AsyncGeneratorContextManager", manager);
+}
+
+static int
+templates_init(ModuleState *state, PyObject *templates)
+{
+    PyObject *closes, *warnings;
+    if (fetch(templates, "helper_code", &state->helper_code) < 0 ||
+        fetch(templates, "bind_decorator", &state->bind_decorator) < 0 ||
+        fetch(templates, "bind_init", &state->bind_init) < 0 ||
+        fetch(templates, "bind_aenter", &state->bind_aenter) < 0 ||
+        fetch(templates, "bind_aexit", &state->bind_aexit) < 0 ||
+        fetch(templates, "call", &state->call) < 0 ||
+        fetch(templates, "closes_on_misuse", &closes) < 0) {
+        return -1;
+    }
+    state->closes_on_misuse = closes == Py_True;
+    Py_DECREF(closes);
+    warnings = PyImport_ImportModule("warnings");
+    if (warnings == NULL) {
+        return -1;
+    }
+    int failed = fetch(warnings, "_warn_unawaited_coroutine", &state->warn_unawaited);
+    Py_DECREF(warnings);
+    return failed;
+}
+
+/* The names that users import. */
+static int
+contents_init(PyObject *module, ModuleState *state, PyObject *templates)
+{
+    PyObject *template;
+    if (fetch(templates, "asynccontextmanager", &template) < 0) {
+        return -1;
+    }
+    PyObject *decorator = actx_decorator_new(state, template);
+    Py_DECREF(template);
+    if (decorator == NULL) {
+        return -1;
+    }
+    int failed = PyModule_AddObjectRef(module, "asynccontextmanager", decorator);
+    Py_DECREF(decorator);
+    return failed < 0 ? -1 : PyModule_AddStringConstant(module, "drive", state->drive.direct ? "direct" : "public");
+}
+
+static int
+module_exec(PyObject *module)
+{
+    ModuleState *state = PyModule_GetState(module);
+    state->awaitables.limit = ACTX_FREELIST_SIZE;
+    state->managers.limit = ACTX_FREELIST_SIZE;
+    state->globals = Py_NewRef(PyModule_GetDict(module));
+    PyObject *templates = PyImport_ImportModule("_acontextlib._templates");
+    if (templates == NULL) {
+        return -1;
+    }
+    int result = -1;
+    if (names_init(&state->names) == 0 && wraps_init(state) == 0 && templates_init(state, templates) == 0 &&
+        types_init(module, state, templates) == 0 && drive_init(state, templates) == 0) {
+        result = contents_init(module, state, templates);
+    }
+    Py_DECREF(templates);
+    return result;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    ModuleState *state = PyModule_GetState(module);
+#define VISIT(field) Py_VISIT(state->field);
+    STATE_REFERENCES(VISIT)
+#undef VISIT
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    ModuleState *state = PyModule_GetState(module);
+    PyObject **names = (PyObject **)&state->names;
+    actx_freelist_clear(&state->awaitables);
+    actx_freelist_clear(&state->managers);
+#define CLEAR(field) Py_CLEAR(state->field);
+    STATE_REFERENCES(CLEAR)
+#undef CLEAR
+    for (int i = 0; i < NAMES_COUNT; i++) {
+        Py_CLEAR(names[i]);
+    }
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_clear((PyObject *)module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    ACTX_SLOT_INTERPRETERS
+    {0, NULL},
+};
+
+PyModuleDef actx_module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_acontextlib._core",
+    .m_doc = "The C half of _acontextlib.",
+    .m_size = sizeof(ModuleState),
+    .m_methods = actx_decorator_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&actx_module_def);
+}

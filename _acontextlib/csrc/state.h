@@ -1,0 +1,86 @@
+/* What one instance of the module owns.  Every object of ours keeps a borrowed pointer to it; the object's type keeps the
+   module, and with it the state, alive. */
+#ifndef ACTX_STATE_H
+#define ACTX_STATE_H
+
+#include "compat.h"
+#include "generator.h"
+
+/* Objects that died and are ready for use again: memory without a type reference. */
+typedef struct {
+    int count;
+    int limit;  // 0 once the module is being cleared: nothing is kept from then on
+    PyObject *items[ACTX_FREELIST_SIZE + 1];
+} Freelist;
+
+/* Names that the C code looks up: X(field, text). */
+#define ACTX_NAMES(X)                    \
+    X(aclose, "aclose")                  \
+    X(args, "args")                      \
+    X(athrow, "athrow")                  \
+    X(close, "close")                    \
+    X(cr_await, "cr_await")              \
+    X(doc, "__doc__")                    \
+    X(func, "func")                      \
+    X(gen, "gen")                        \
+    X(kwds, "kwds")                      \
+    X(throw_, "throw")                   \
+    X(wrapped, "__wrapped__")
+
+#define ACTX_NAME_FIELD(field, text) PyObject *field;
+
+typedef struct {
+    ACTX_NAMES(ACTX_NAME_FIELD)
+} Names;
+
+typedef struct ModuleState {
+    PyTypeObject *awaitable_type;
+    PyTypeObject *manager_base;  // made from the spec in contextmanager.c
+    PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
+
+    PyObject *globals;         // the module's dictionary, in which the functions made here run
+    PyObject *helper_code;     // what decorated functions run
+    PyObject *update_wrapper;  // functools.update_wrapper
+    bool wraps_natively;       // it copies just what decorator.c copies
+
+    PyObject *bind_decorator;  // Python functions that hold a method's signature: they return the arguments as a tuple, or
+    PyObject *bind_init;       // raise what the interpreter raises about wrong ones
+    PyObject *bind_aenter;
+    PyObject *bind_aexit;
+    PyObject *call;            // (func, args, kwds) -> func(*args, **kwds)
+    PyObject *warn_unawaited;  // warnings._warn_unawaited_coroutine
+
+    GeneratorDrive drive;
+    bool closes_on_misuse;  // this contextlib runs aclose() where the generator didn't stop
+    Names names;
+    PyObject *stop_false;  // StopIteration(False), to be raised again and again; or NULL
+    Freelist awaitables;
+    Freelist managers;
+} ModuleState;
+
+extern PyModuleDef actx_module_def;
+extern PyType_Spec actx_awaitable_spec;
+extern PyType_Spec actx_manager_spec;
+
+/* Take an object out of the list and give it its type and first reference; NULL, without an error, when there is none. */
+static inline PyObject *
+actx_freelist_pop(Freelist *list, PyTypeObject *type)
+{
+    if (list->count == 0) {
+        return NULL;
+    }
+    return PyObject_Init(list->items[--list->count], type);
+}
+
+/* Give up the memory of a dead, untracked object: keep it, or free it when the list is full. */
+static inline void
+actx_freelist_push(Freelist *list, PyObject *object)
+{
+    if (list->count < list->limit) {
+        list->items[list->count++] = object;
+        return;
+    }
+    PyObject_GC_Del(object);
+}
+
+#endif

@@ -64,20 +64,30 @@ INTERPRETERS = put_on_path([*RELEASES, *SPECIAL])
 DEFAULT = NEWEST_CHECKED if NEWEST_CHECKED in INTERPRETERS else None
 
 
+# No marker tells a free-threaded build, so what cannot be had for it is here and not in pyproject.toml.  Tests that
+# need these are skipped.
+NOT_FREE_THREADED = {"uvloop": "has no wheels for it", "mypy": "needs a package with Rust that has no wheels for it"}
+# The newest releases need Rust where they have no wheel; an older one that is Python only does, too.
+ONLY_BINARY = ["hypothesis"]
+
+
 def requirements(session, *extras):
     """The requirements of the extras, less what cannot be had for the session's interpreter."""
     wanted = [requirement for extra in extras for requirement in EXTRAS[extra]]
     if session.python and session.python.endswith("t"):
-        # No marker tells a free-threaded build, so its differences are here and not in pyproject.toml.
-        session.log("without uvloop: it has no wheels for this free-threaded build; its tests are skipped")
-        wanted = [requirement for requirement in wanted if not requirement.startswith("uvloop")]
-    # The newest of these are built with Rust where they have no wheel; an older release that needs no compiler does.
-    only_binary = ["hypothesis", "librt", "ast-serialize"]
-    return [*itertools.chain.from_iterable(("--only-binary", name) for name in only_binary), *wanted]
+        for name, reason in NOT_FREE_THREADED.items():
+            session.log(f"without {name} on a free-threaded build: {reason}")
+            wanted = [requirement for requirement in wanted if not requirement.startswith(name)]
+    return [*itertools.chain.from_iterable(("--only-binary", name) for name in ONLY_BINARY), *wanted]
 
 
 def install(session, *extras):
-    session.install(".", *requirements(session, *extras))
+    """Install a copy of the checkout, so that sessions can run at the same time: setuptools builds in place."""
+    copy = Path(session.create_tmp(), "source")
+    shutil.rmtree(copy, ignore_errors=True)
+    left_out = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "wheelhouse")
+    shutil.copytree(".", copy, ignore=left_out)
+    session.install(str(copy), *requirements(session, *extras))
 
 
 @nox.session(python=[*RELEASES, *SPECIAL])

@@ -1,0 +1,50 @@
+"""Managers suspended at every await point they have."""
+
+import sys
+
+from helpers import Pause, run
+
+# Every await point: of the way in, of the way out with and without an error, of the clean-up after a yield too many.
+PHASES = ("enter", "exit", "exit with error", "clean-up", "clean-up after error")
+
+
+def prepare(lib, phase):
+    """Return the manager, the awaitable about to reach the phase's two await points, and the generator's log."""
+    log = []
+
+    async def pauses(name):
+        try:
+            log.append(await Pause(f"{name} 1"))
+        except LookupError as exc:
+            log.append(("caught", exc.args, sys.exc_info()[1] is exc))
+            log.append(await Pause(f"{name} 2"))
+        except GeneratorExit:
+            log.append("closed")
+            raise
+        log.append(sys.exc_info()[0])
+
+    @lib.asynccontextmanager
+    async def manager():
+        if phase == "enter":
+            await pauses("enter")
+        try:
+            yield "value"
+        except ValueError:
+            if phase == "exit with error":
+                await pauses("exit")
+        if phase == "exit":
+            await pauses("exit")
+        if phase.startswith("clean-up"):
+            try:
+                yield "too many"
+            finally:
+                await pauses("clean-up")
+
+    cm = manager()
+    if phase == "enter":
+        return cm, cm.__aenter__(), log
+    run(cm.__aenter__())
+    if phase.endswith("error"):
+        error = ValueError("body")
+        return cm, cm.__aexit__(ValueError, error, None), log
+    return cm, cm.__aexit__(None, None, None), log

@@ -48,6 +48,6 @@ def accelerated(*arguments, cwd, options=(), **changes):
 
 
 def without_runpy(outcome):
-    """Plain ``python -m`` shows runpy's frames at the top of a traceback, with source lines where it has them."""
-    stderr = re.sub(r'^  File "<frozen runpy>", line \d+, in \w+\n(    .*\n)*', "", outcome.stderr, flags=re.MULTILINE)
-    return outcome._replace(stderr=stderr)
+    """Plain ``python -m`` shows runpy's frames at the top of a traceback; debug builds show lines of its source too."""
+    frame = r'^  File "(?:<frozen runpy>|.*runpy\.py)", line \d+, in \w+\n(?:    .*\n)*'
+    return outcome._replace(stderr=re.sub(frame, "", outcome.stderr, flags=re.MULTILINE))

@@ -73,7 +73,8 @@ def documents(tmp_path):
     measured = json.loads(quick("--json", "--only", "bare", cwd=tmp_path))
     for name, python_version, ours in (("b", "3.9.20", 400.0), ("a", "3.14.1", 250.0)):
         row = {**measured["rows"]["bare"], "stdlib": 1000.0, "c": ours, "stdlib / c": 1000.0 / ours}
-        result = {**measured, "python": python_version, "cpu": "a processor", "rows": {"bare": row}}
+        build = {"python": python_version, "debug": False, "free_threaded": False, "cpu": "a processor"}
+        result = {**measured, **build, "rows": {"bare": row}}
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     return tmp_path
 

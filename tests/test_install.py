@@ -166,6 +166,17 @@ def test_decorating_an_async_generator_function_is_the_same_while_installed():
     assert events_of_decorated_generator() == expected
 
 
+@pytest.mark.parametrize("function", [_acontextlib.install, _acontextlib.uninstall])
+def test_waits_for_another_thread_that_is_at_it(function):
+    thread = threading.Thread(target=function)
+    with _install._lock:
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 def test_many_threads_at_once_see_either_all_or_nothing_and_leave_the_stdlib():
     failures = []
     barrier = threading.Barrier(8)

@@ -7,6 +7,7 @@ Two implementations behave alike if their records are equal.
 
 import asyncio
 import gc
+import inspect
 import signal
 import sys
 import threading
@@ -177,14 +178,12 @@ class Observer:
         """Apply the actions to an awaitable, then resume it until it ends; log whatever comes out."""
         finished = False
         for action, *operands in actions:
+            if self.in_generator and not CLOSE_IN_GENERATOR and (action in ("close", "drop") or "GeneratorExit" in operands):
+                action, operands = "send", [None]
             if action == "drop":
-                if self.in_generator and not CLOSE_IN_GENERATOR:
-                    break
                 self.log(f"{name} dropped")
                 del awaitable
                 return
-            if action == "close" and self.in_generator and not CLOSE_IN_GENERATOR:
-                action, operands = "send", [None]
             finished = self.act(name, awaitable, action, operands) in ("returned", "raised") or finished
         for _ in range(STEPS):
             if finished or self.act(name, awaitable, "send", [None]) != "yielded":
@@ -217,8 +216,10 @@ class Observer:
 
     def note_place(self, frame):
         """Note whether the await now reached is inside a program's async generator, as seen from the nearest driver."""
+        self.in_generator = False
         while frame is not None and frame.f_code is not Observer.act.__code__:
-            self.in_generator |= frame.f_code.co_filename == FILE and bool(frame.f_code.co_flags & 0x200)
+            if frame.f_code.co_filename == FILE and frame.f_code.co_flags & inspect.CO_ASYNC_GENERATOR:
+                self.in_generator = True
             frame = frame.f_back
 
     # How things are written down.

@@ -11,7 +11,7 @@ if sys.platform == "win32":
     compile_args = ["/std:c11", "/W3"]
 else:
     # Hidden visibility: the files call each other directly, and only PyInit__core is seen from outside.
-    compile_args = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-fvisibility=hidden"]
+    compile_args = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-fvisibility=hidden", "-O3"]
 
 extensions = []
 # Other implementations have no use for it: their contextlib is what the package gives there.  On CPython the extension

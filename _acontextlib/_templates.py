@@ -71,11 +71,6 @@ def signature_of(qualname):
     return name
 
 
-@signature_of("asynccontextmanager")
-def bind_decorator(func):
-    return (func,)
-
-
 @signature_of("_GeneratorContextManagerBase.__init__")
 def bind_init(self, func, args, kwds):
     return func, args, kwds

@@ -35,32 +35,61 @@ origin_new(int depth)
     return origin;
 }
 
+static void
+awaitable_clear_refs(AwaitableObject *self)
+{
+    self->has_refs = false;
+    Py_CLEAR(self->handled);
+    for (int i = 0; i < AWAITABLE_REFS; i++) {
+        Py_CLEAR(self->refs[i]);
+    }
+}
+
+/* The end, however it was reached: whatever the procedure held is released. */
+static inline void
+awaitable_finish(AwaitableObject *self)
+{
+    PyObject *owner = self->owner;
+    assert(self->target == NULL);
+    self->status = STATUS_FINISHED;
+    self->owner = NULL;
+    if (self->has_refs) {
+        awaitable_clear_refs(self);
+    }
+    Py_XDECREF(owner);
+}
+
+static AwaitableObject *
+awaitable_alloc(ModuleState *state)
+{
+    AwaitableObject *self = PyObject_GC_New(AwaitableObject, state->awaitable_type);
+    if (self != NULL) {
+        self->state = state;
+        self->target = NULL;
+        self->handled = NULL;
+        memset(self->refs, 0, sizeof(self->refs));
+        self->origin = NULL;
+        self->weakrefs = NULL;
+        self->has_refs = false;
+        self->finalized = false;
+    }
+    return self;
+}
+
 AwaitableObject *
 actx_awaitable_new(ModuleState *state, const AwaitableOps *ops, PyObject *owner)
 {
-    AwaitableObject *self = (AwaitableObject *)actx_freelist_pop(&state->awaitables, state->awaitable_type);
-    if (self == NULL) {
-        self = PyObject_GC_New(AwaitableObject, state->awaitable_type);
-        if (self == NULL) {
-            return NULL;
-        }
+    AwaitableObject *self = (AwaitableObject *)actx_freelist_pop(&state->awaitables);
+    if (self == NULL && (self = awaitable_alloc(state)) == NULL) {
+        return NULL;
     }
-    self->state = state;
     self->ops = ops;
     self->owner = Py_NewRef(owner);
-    self->target = NULL;
-    self->handled = NULL;
-    memset(self->refs, 0, sizeof(self->refs));
-    self->origin = NULL;
-    self->weakrefs = NULL;
     self->status = STATUS_CREATED;
-    self->phase = 0;
-    self->target_is_generator = false;
-    self->finalized = false;
     PyObject_GC_Track(self);
     int depth = PyThreadState_Get()->coroutine_origin_tracking_depth;
     if (depth > 0 && (self->origin = origin_new(depth)) == NULL) {
-        self->status = STATUS_FINISHED;
+        awaitable_finish(self);
         Py_DECREF(self);
         return NULL;
     }
@@ -85,24 +114,16 @@ awaitable_tp_clear(AwaitableObject *self)
 {
     Py_CLEAR(self->owner);
     Py_CLEAR(self->target);
-    Py_CLEAR(self->handled);
-    for (int i = 0; i < AWAITABLE_REFS; i++) {
-        Py_CLEAR(self->refs[i]);
-    }
+    awaitable_clear_refs(self);
     return 0;
 }
 
 static void
 awaitable_tp_dealloc(AwaitableObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    ModuleState *state = self->state;
-    if (self->status != STATUS_FINISHED) {
-        if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-            return;
-        }
+    if (self->status != STATUS_FINISHED && PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+        return;
     }
-    bool reusable = self->status == STATUS_FINISHED && !self->finalized;
     PyObject_GC_UnTrack(self);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
@@ -111,22 +132,13 @@ awaitable_tp_dealloc(AwaitableObject *self)
         awaitable_tp_clear(self);
     }
     Py_CLEAR(self->origin);
-    if (reusable) {
-        actx_freelist_push(&state->awaitables, (PyObject *)self);
+    if (!self->finalized) {
+        actx_freelist_push(&self->state->awaitables, (PyObject *)self);
+        return;
     }
-    else {
-        PyObject_GC_Del(self);
-    }
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_Del(self);
     Py_DECREF(type);
-}
-
-void
-actx_freelist_clear(Freelist *list)
-{
-    while (list->count > 0) {
-        PyObject_GC_Del(list->items[--list->count]);
-    }
-    list->limit = 0;
 }
 
 /* -- awaiting: the target, with what this procedure handles as the handled exception -- */
@@ -237,31 +249,24 @@ actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *arg
 
 /* -- the driver -- */
 
-static void
-awaitable_finish(AwaitableObject *self)
-{
-    self->status = STATUS_FINISHED;
-    awaitable_tp_clear(self);
-}
-
 /* Note how a resume ended, and translate it for the caller. */
-static PySendResult
-awaitable_settle(AwaitableObject *self, AwaitOutcome outcome, PyObject *value, PyObject **result)
+static inline PySendResult
+awaitable_settle(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
     assert(self->status == STATUS_RUNNING);
-    *result = value;
+    if (outcome == AWAIT_RETURN) {
+        assert(*value != NULL && !PyErr_Occurred());
+        awaitable_finish(self);
+        return PYGEN_RETURN;
+    }
     if (outcome == AWAIT_NEXT) {
-        assert(self->target != NULL && value != NULL);
+        assert(self->target != NULL && *value != NULL);
         self->status = STATUS_SUSPENDED;
         return PYGEN_NEXT;
     }
-    awaitable_finish(self);
-    if (outcome == AWAIT_RETURN) {
-        assert(value != NULL && !PyErr_Occurred());
-        return PYGEN_RETURN;
-    }
     assert(outcome == AWAIT_ERROR && PyErr_Occurred());
-    *result = NULL;
+    awaitable_finish(self);
+    *value = NULL;
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
         actx_error_wrap_stop_iteration();
     }
@@ -320,54 +325,49 @@ static PySendResult
 awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
 {
     AwaitableObject *self = (AwaitableObject *)op;
-    PyObject *value = NULL;
     AwaitOutcome outcome;
+    *result = NULL;
+    if (self->status == STATUS_CREATED && arg == Py_None) {
+        self->status = STATUS_RUNNING;
+        outcome = self->ops->start(self, result);
+        return awaitable_settle(self, outcome, result);
+    }
     if (!awaitable_check(self, arg)) {
-        *result = NULL;
         return PYGEN_ERROR;
     }
-    if (self->status == STATUS_CREATED) {
-        self->status = STATUS_RUNNING;
-        outcome = self->ops->start(self, &value);
+    self->status = STATUS_RUNNING;
+    WHILE_HANDLING(self, outcome = target_send(self, arg, result));
+    if (outcome != AWAIT_NEXT) {
+        outcome = awaitable_step(self, outcome, result);
     }
-    else {
-        self->status = STATUS_RUNNING;
-        WHILE_HANDLING(self, outcome = target_send(self, arg, &value));
-        if (outcome != AWAIT_NEXT) {
-            outcome = awaitable_step(self, outcome, &value);
-        }
-    }
-    return awaitable_settle(self, outcome, value, result);
+    return awaitable_settle(self, outcome, result);
 }
 
 /* Throw what throw(*args) was called with at the await where it is suspended, or at its beginning. */
 static PySendResult
 awaitable_throw_in(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **result)
 {
-    PyObject *value = NULL;
     AwaitOutcome outcome;
     bool suspended = self->status == STATUS_SUSPENDED;
-    if (suspended && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
-        int closed;
-        self->status = STATUS_RUNNING;
-        WHILE_HANDLING(self, closed = target_close(self));
-        outcome = closed < 0 ? AWAIT_ERROR : actx_await_raise(args, nargs);
-    }
-    else if (suspended) {
-        self->status = STATUS_RUNNING;
-        WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, &value));
+    self->status = STATUS_RUNNING;
+    *result = NULL;
+    if (suspended && !PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+        WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, result));
     }
     else {
-        self->status = STATUS_RUNNING;
-        outcome = actx_await_raise(args, nargs);
+        int closed = 0;
+        if (suspended) {
+            WHILE_HANDLING(self, closed = target_close(self));
+        }
+        outcome = closed < 0 ? AWAIT_ERROR : actx_await_raise(args, nargs);
     }
     if (outcome == AWAIT_ERROR) {
         awaitable_chain_thrown(self);
     }
     if (suspended && outcome != AWAIT_NEXT) {
-        outcome = awaitable_step(self, outcome, &value);
+        outcome = awaitable_step(self, outcome, result);
     }
-    return awaitable_settle(self, outcome, value, result);
+    return awaitable_settle(self, outcome, result);
 }
 
 /* -- methods -- */

@@ -38,16 +38,17 @@ struct AwaitableObject {
     PyObject *owner;                 // strong; NULL when finished
     PyObject *target;                // strong; what is being awaited: an iterator or an async generator
     PyObject *handled;               // strong; the exception this procedure is handling, as an except block would; or NULL
-    PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own
+    PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own; sets has_refs where it uses them
     PyObject *origin;                // strong; cr_origin, or NULL
     PyObject *weakrefs;
     uint8_t status;                  // AwaitableStatus
     uint8_t phase;                   // for the steps: where they stopped
     bool target_is_generator;        // driven directly, through generator.h
+    bool has_refs;                   // refs or handled may not be NULL
     bool finalized;                  // the collector keeps a mark for that, which a reused object must not have
 };
 
-/* A new awaitable for a method of `owner`. */
+/* A new awaitable for a method of `owner` (borrowed). */
 AwaitableObject *actx_awaitable_new(ModuleState *state, const AwaitableOps *ops, PyObject *owner);
 
 /* Await any object: takes the reference to it; NULL means that an exception is set. */
@@ -59,8 +60,5 @@ AwaitOutcome actx_awaitable_anext(AwaitableObject *self, PyObject *gen, PyObject
 /* Begin `await gen.athrow(*args)`; AWAIT_STOPPED may stand for StopAsyncIteration. */
 AwaitOutcome actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
                                    PyObject **value);
-
-/* Free what the module kept for reuse. */
-void actx_freelist_clear(Freelist *list);
 
 #endif

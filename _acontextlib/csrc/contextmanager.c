@@ -39,30 +39,19 @@ typedef struct {
 
 /* -- life -- */
 
-static void
-manager_init_fields(ManagerObject *self, ModuleState *state)
-{
-    self->state = state;
-    self->gen = self->func = self->doc = self->kwnames = NULL;
-    memset(self->items, 0, sizeof(self->items));
-    self->form = ARGS_PUBLIC;
-    self->count = 0;
-}
-
 static ManagerObject *
 manager_alloc(ModuleState *state)
 {
-    PyTypeObject *type = state->manager_type;
-    ManagerObject *self = (ManagerObject *)actx_freelist_pop(&state->managers, type);
+    ManagerObject *self = (ManagerObject *)actx_freelist_pop(&state->managers);
     if (self == NULL) {
-        self = PyObject_GC_New(ManagerObject, type);
+        self = PyObject_GC_New(ManagerObject, state->manager_type);
         if (self == NULL) {
             return NULL;
         }
+        memset((char *)self + sizeof(PyObject), 0, sizeof(*self) - sizeof(PyObject));
+        self->state = state;
     }
-    manager_init_fields(self, state);
-    self->dict = NULL;
-    self->weakrefs = NULL;
+    self->form = ARGS_PUBLIC;
     PyObject_GC_Track(self);
     return self;
 }
@@ -76,7 +65,8 @@ manager_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSE
     }
     ManagerObject *self = (ManagerObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        manager_init_fields(self, PyModule_GetState(module));
+        self->state = PyModule_GetState(module);
+        self->form = ARGS_PUBLIC;
     }
     return (PyObject *)self;
 }
@@ -99,11 +89,11 @@ manager_tp_traverse(ManagerObject *self, visitproc visit, void *arg)
 static inline void
 manager_drop_call(ManagerObject *self)
 {
+    int count = self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
     self->form = ARGS_PUBLIC;
-    self->count = 0;
     Py_CLEAR(self->func);
     Py_CLEAR(self->kwnames);
-    for (int i = 0; i < INLINE_ARGS; i++) {
+    for (int i = 0; i < count; i++) {
         Py_CLEAR(self->items[i]);
     }
 }
@@ -122,18 +112,16 @@ static void
 manager_tp_dealloc(ManagerObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    ModuleState *state = self->state;
     PyObject_GC_UnTrack(self);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     manager_tp_clear(self);
-    if (type == state->manager_type) {
-        actx_freelist_push(&state->managers, (PyObject *)self);
+    if (type == self->state->manager_type) {
+        actx_freelist_push(&self->state->managers, (PyObject *)self);
+        return;
     }
-    else {
-        type->tp_free(self);
-    }
+    type->tp_free(self);
     Py_DECREF(type);
 }
 
@@ -411,6 +399,7 @@ manager_begin_close(AwaitableObject *self, const char *text, PyObject **value)
     if (!self->state->closes_on_misuse) {
         return AWAIT_ERROR;
     }
+    self->has_refs = true;
     self->handled = PyErr_GetRaisedException();
     self->phase = PHASE_CLOSE;
     PyObject *gen = manager_gen((ManagerObject *)self->owner);
@@ -628,6 +617,7 @@ manager_aexit(ManagerObject *self, PyObject *const *args, Py_ssize_t nargs, PyOb
     }
     AwaitableObject *awaitable = actx_awaitable_new(self->state, &manager_exit_ops, (PyObject *)self);
     if (awaitable != NULL && args[0] != Py_None) {
+        awaitable->has_refs = true;
         awaitable->refs[REF_TYPE] = Py_NewRef(args[0]);
         awaitable->refs[REF_VALUE] = Py_NewRef(args[1]);
         awaitable->refs[REF_TRACEBACK] = Py_NewRef(args[2]);

@@ -1,16 +1,13 @@
 /* asynccontextmanager() and the functions it returns.
 
    Both are real Python functions with a body from _templates.py.  On 3.12 and later a C vectorcall does what the body would;
-   on 3.11 the interpreter runs the body, which calls the builtins below.  A function finds the module state through its
-   globals: the builtin that its code names there is bound to the module.
+   on 3.11 the interpreter runs the body, which calls the builtins below.  A vectorcall is given nothing but the function: it
+   finds the module state in the function's globals, which are a dictionary of a type of ours.
 
    Mirrors asynccontextmanager() of contextlib and update_wrapper() of functools. */
 #include "decorator.h"
 
 #include "contextmanager.h"
-
-static PyObject *decorate(PyObject *module, PyObject *func);
-static PyObject *new_manager(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 /* -- what a decorated function is -- */
 
@@ -57,25 +54,61 @@ closure_new(PyObject *func)
     return closure;
 }
 
+static PyObject *decorate(ModuleState *state, PyObject *func);
+
 #if ACTX_HAS_FUNCTION_VECTORCALL
 
-/* The module whose builtin `method` is what the function's code names first in its globals; NULL, without an error, when the
-   function has been given other code or globals. */
+/* The globals of the functions made here: a dictionary that knows the module's state.  Looking up a builtin in it instead, to ask
+   that for its module, took as long as allocating the manager. */
+typedef struct {
+    PyDictObject dict;
+    ModuleState *state;  // borrowed, kept alive by the type
+} GlobalsObject;
+
 static PyObject *
-function_module(PyFunctionObject *function, PyCFunction method)
+globals_tp_repr(PyObject *self)
 {
-    PyObject *names = ((PyCodeObject *)function->func_code)->co_names;
-    PyObject *builtin, *module = NULL;
-    if (PyTuple_GET_SIZE(names) != 1 ||
-        PyDict_GetItemRef(function->func_globals, PyTuple_GET_ITEM(names, 0), &builtin) <= 0) {
-        PyErr_Clear();
-        return NULL;
+    return PyUnicode_FromFormat("<globals of the functions of _acontextlib at %p>", self);
+}
+
+static PyType_Slot globals_slots[] = {
+    {Py_tp_doc, "Globals of the functions that asynccontextmanager() returns."},
+    {Py_tp_repr, globals_tp_repr},
+    {0, NULL},
+};
+
+static PyType_Spec globals_spec = {
+    .name = "_acontextlib.globals",
+    .basicsize = sizeof(GlobalsObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = globals_slots,
+};
+
+PyObject *
+actx_globals_new(PyObject *module)
+{
+    PyObject *bases = PyTuple_Pack(1, &PyDict_Type);
+    PyObject *type = bases != NULL ? PyType_FromModuleAndSpec(module, &globals_spec, bases) : NULL;
+    PyObject *none = type != NULL ? PyTuple_New(0) : NULL;
+    PyObject *globals = none != NULL ? PyDict_Type.tp_new((PyTypeObject *)type, none, NULL) : NULL;
+    if (globals != NULL) {
+        ((GlobalsObject *)globals)->state = PyModule_GetState(module);
+        if (PyDict_Update(globals, PyModule_GetDict(module)) < 0) {
+            Py_CLEAR(globals);
+        }
     }
-    if (PyCFunction_CheckExact(builtin) && PyCFunction_GET_FUNCTION(builtin) == method) {
-        module = PyCFunction_GET_SELF(builtin);  // kept alive by the globals, which are its dictionary
-    }
-    Py_DECREF(builtin);
-    return module;
+    Py_XDECREF(none);
+    Py_XDECREF(type);
+    Py_XDECREF(bases);
+    return globals;
+}
+
+/* The state of the module that made the function; NULL, without an error, when it has been given other globals. */
+static inline ModuleState *
+function_state(PyFunctionObject *function)
+{
+    PyObject *globals = function->func_globals;
+    return Py_TYPE(globals)->tp_repr == globals_tp_repr ? ((GlobalsObject *)globals)->state : NULL;
 }
 
 /* Call the function as if it had no vectorcall of ours: with the one that a function just made has. */
@@ -96,8 +129,7 @@ static PyObject *
 helper_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyFunctionObject *helper = (PyFunctionObject *)callable;
-    PyObject *module = function_module(helper, (PyCFunction)(void (*)(void))new_manager);
-    ModuleState *state = module != NULL ? PyModule_GetState(module) : NULL;
+    ModuleState *state = function_state(helper);
     PyObject *func = NULL;
     if (state != NULL && helper->func_code == state->helper_code) {
         func = PyCell_Get(PyTuple_GET_ITEM(helper->func_closure, 0));
@@ -113,14 +145,20 @@ helper_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyOb
 static PyObject *
 decorator_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *module = NULL;
-    if (PyVectorcall_NARGS(nargsf) == 1 && kwnames == NULL) {
-        module = function_module((PyFunctionObject *)callable, (PyCFunction)decorate);
-    }
-    if (module == NULL) {
+    PyFunctionObject *function = (PyFunctionObject *)callable;
+    ModuleState *state = function_state(function);
+    if (state == NULL || function->func_code != state->decorator_code || PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) {
         return run_body(callable, args, nargsf, kwnames);
     }
-    return decorate(module, args[0]);
+    return decorate(state, args[0]);
+}
+
+#else
+
+PyObject *
+actx_globals_new(PyObject *module)
+{
+    return Py_NewRef(PyModule_GetDict(module));
 }
 
 #endif
@@ -129,27 +167,21 @@ PyObject *
 actx_decorator_new(ModuleState *state, PyObject *template)
 {
     PyFunctionObject *model = (PyFunctionObject *)template;
-    PyObject *function = PyFunction_New(model->func_code, state->globals);
+    PyFunctionObject *function = (PyFunctionObject *)PyFunction_New(state->decorator_code, state->globals);
     if (function != NULL) {
-        Py_XSETREF(((PyFunctionObject *)function)->func_doc, Py_NewRef(model->func_doc));
-        Py_XSETREF(((PyFunctionObject *)function)->func_module, Py_NewRef(model->func_module));
+        Py_XSETREF(function->func_doc, Py_NewRef(model->func_doc));
+        Py_XSETREF(function->func_module, Py_NewRef(model->func_module));
 #if ACTX_HAS_FUNCTION_VECTORCALL
-        PyFunction_SetVectorcall((PyFunctionObject *)function, decorator_vectorcall);
+        PyFunction_SetVectorcall(function, decorator_vectorcall);
 #endif
     }
-    return function;
+    return (PyObject *)function;
 }
 
-/* -- what the bodies call -- */
-
-PyDoc_STRVAR(decorate_doc,
-             "_decorate($module, func, /)\n--\n\n"
-             "Return the function that asynccontextmanager(func) returns.");
-
+/* asynccontextmanager(func) */
 static PyObject *
-decorate(PyObject *module, PyObject *func)
+decorate(ModuleState *state, PyObject *func)
 {
-    ModuleState *state = PyModule_GetState(module);
     PyObject *helper = PyFunction_New(state->helper_code, state->globals);
     if (helper == NULL) {
         return NULL;
@@ -170,12 +202,24 @@ decorate(PyObject *module, PyObject *func)
     return helper;
 }
 
-PyDoc_STRVAR(new_manager_doc,
+/* -- what the bodies call -- */
+
+PyDoc_STRVAR(core_decorate_doc,
+             "_decorate($module, func, /)\n--\n\n"
+             "Return the function that asynccontextmanager(func) returns.");
+
+static PyObject *
+core_decorate(PyObject *module, PyObject *func)
+{
+    return decorate(PyModule_GetState(module), func);
+}
+
+PyDoc_STRVAR(core_new_manager_doc,
              "_new_manager($module, func, args, kwds, /)\n--\n\n"
              "Return the manager that a decorated func returns for func(*args, **kwds).");
 
 static PyObject *
-new_manager(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+core_new_manager(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 3) {
         PyErr_Format(PyExc_TypeError, "_new_manager expected 3 arguments, got %zd", nargs);
@@ -185,7 +229,7 @@ new_manager(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 }
 
 PyMethodDef actx_decorator_methods[] = {
-    {"_decorate", decorate, METH_O, decorate_doc},
-    {"_new_manager", (PyCFunction)(void (*)(void))new_manager, METH_FASTCALL, new_manager_doc},
+    {"_decorate", core_decorate, METH_O, core_decorate_doc},
+    {"_new_manager", (PyCFunction)(void (*)(void))core_new_manager, METH_FASTCALL, core_new_manager_doc},
     {NULL, NULL, 0, NULL},
 };

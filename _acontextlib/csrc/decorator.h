@@ -4,6 +4,9 @@
 
 #include "state.h"
 
+/* What the functions made here have for globals: the module's names. */
+PyObject *actx_globals_new(PyObject *module);
+
 /* The function asynccontextmanager itself, from the code of its template. */
 PyObject *actx_decorator_new(ModuleState *state, PyObject *template);
 

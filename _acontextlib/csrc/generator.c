@@ -59,16 +59,12 @@ generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
     return 0;
 }
 
-/* The generator did not suspend: the operation is over.  It came to its end without an exception or with StopAsyncIteration,
-   which cannot be its own: one that it raises arrives as a RuntimeError. */
+/* The generator raised: the operation is over.  StopAsyncIteration means that it came to its end; its own it cannot be, one that
+   it raises arrives as a RuntimeError. */
 static AwaitOutcome
 generator_finish(const GeneratorDrive *drive, PyObject *gen)
 {
     mark_set(drive, gen, MARK_RUNNING, 0);
-    if (!PyErr_Occurred()) {
-        mark_set(drive, gen, MARK_CLOSED, 1);
-        return AWAIT_STOPPED;
-    }
     if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
         PyErr_Clear();
         mark_set(drive, gen, MARK_CLOSED, 1);
@@ -95,20 +91,28 @@ generator_suspend_take(const GeneratorDrive *drive, PyObject *gen, PyObject *res
     return AWAIT_RETURN;
 }
 
-AwaitOutcome
-actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyObject **value)
+static inline AwaitOutcome
+generator_resume(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyObject **value)
 {
-    PyObject *result = NULL;
+    PyObject *result;
     mark_set(drive, gen, MARK_RUNNING, 1);
     switch (drive->send(gen, arg, &result)) {
     case PYGEN_NEXT:
         return generator_suspend_take(drive, gen, result, value);
     case PYGEN_RETURN:
         Py_DECREF(result);
-        return generator_finish(drive, gen);
+        mark_set(drive, gen, MARK_RUNNING, 0);
+        mark_set(drive, gen, MARK_CLOSED, 1);
+        return AWAIT_STOPPED;
     default:
         return generator_finish(drive, gen);
     }
+}
+
+AwaitOutcome
+actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyObject **value)
+{
+    return generator_resume(drive, gen, arg, value);
 }
 
 AwaitOutcome
@@ -121,7 +125,7 @@ actx_generator_next(const GeneratorDrive *drive, PyObject *gen, PyObject **value
         PyErr_SetString(PyExc_RuntimeError, "anext(): asynchronous generator is already running");
         return AWAIT_ERROR;
     }
-    return actx_generator_send(drive, gen, Py_None, value);
+    return generator_resume(drive, gen, Py_None, value);
 }
 
 AwaitOutcome

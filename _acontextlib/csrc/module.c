@@ -8,8 +8,8 @@
 
 /* Every strong reference that the state holds, for traverse and clear. */
 #define STATE_REFERENCES(X)                                                                                  \
-    X(awaitable_type) X(manager_base) X(manager_type) X(globals) X(helper_code) X(update_wrapper)            \
-    X(bind_decorator) X(bind_init) X(bind_aenter) X(bind_aexit) X(call) X(warn_unawaited)                    \
+    X(awaitable_type) X(manager_base) X(manager_type) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)            \
+    X(bind_init) X(bind_aenter) X(bind_aexit) X(call) X(warn_unawaited)                    \
     X(drive.wrapped_type) X(stop_false)
 
 enum { NAMES_COUNT = sizeof(Names) / sizeof(PyObject *) };
@@ -102,7 +102,6 @@ templates_init(ModuleState *state, PyObject *templates)
 {
     PyObject *closes, *warnings;
     if (fetch(templates, "helper_code", &state->helper_code) < 0 ||
-        fetch(templates, "bind_decorator", &state->bind_decorator) < 0 ||
         fetch(templates, "bind_init", &state->bind_init) < 0 ||
         fetch(templates, "bind_aenter", &state->bind_aenter) < 0 ||
         fetch(templates, "bind_aexit", &state->bind_aexit) < 0 ||
@@ -129,7 +128,12 @@ contents_init(PyObject *module, ModuleState *state, PyObject *templates)
     if (fetch(templates, "asynccontextmanager", &template) < 0) {
         return -1;
     }
-    PyObject *decorator = actx_decorator_new(state, template);
+    state->decorator_code = PyObject_GetAttrString(template, "__code__");
+    state->globals = actx_globals_new(module);
+    PyObject *decorator = NULL;
+    if (state->decorator_code != NULL && state->globals != NULL) {
+        decorator = actx_decorator_new(state, template);
+    }
     Py_DECREF(template);
     if (decorator == NULL) {
         return -1;
@@ -145,7 +149,6 @@ module_exec(PyObject *module)
     ModuleState *state = PyModule_GetState(module);
     state->awaitables.limit = ACTX_FREELIST_SIZE;
     state->managers.limit = ACTX_FREELIST_SIZE;
-    state->globals = Py_NewRef(PyModule_GetDict(module));
     PyObject *templates = PyImport_ImportModule("_acontextlib._templates");
     if (templates == NULL) {
         return -1;
@@ -166,7 +169,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 #define VISIT(field) Py_VISIT(state->field);
     STATE_REFERENCES(VISIT)
 #undef VISIT
-    return 0;
+    if (actx_freelist_traverse(&state->awaitables, visit, arg) != 0) {
+        return -1;
+    }
+    return actx_freelist_traverse(&state->managers, visit, arg);
 }
 
 static int

@@ -6,7 +6,7 @@
 #include "compat.h"
 #include "generator.h"
 
-/* Objects that died and are ready for use again: memory without a type reference. */
+/* Objects that died and are ready for use again.  Each keeps its type, and nothing else, referenced. */
 typedef struct {
     int count;
     int limit;  // 0 once the module is being cleared: nothing is kept from then on
@@ -38,14 +38,14 @@ typedef struct ModuleState {
     PyTypeObject *manager_base;  // made from the spec in contextmanager.c
     PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
 
-    PyObject *globals;         // the module's dictionary, in which the functions made here run
+    PyObject *globals;         // in which the functions made here run
+    PyObject *decorator_code;  // what asynccontextmanager() runs
     PyObject *helper_code;     // what decorated functions run
     PyObject *update_wrapper;  // functools.update_wrapper
     bool wraps_natively;       // it copies just what decorator.c copies
 
-    PyObject *bind_decorator;  // Python functions that hold a method's signature: they return the arguments as a tuple, or
-    PyObject *bind_init;       // raise what the interpreter raises about wrong ones
-    PyObject *bind_aenter;
+    PyObject *bind_init;  // Python functions that hold a method's signature: they return the arguments as a tuple, or
+    PyObject *bind_aenter;  // raise what the interpreter raises about wrong ones
     PyObject *bind_aexit;
     PyObject *call;            // (func, args, kwds) -> func(*args, **kwds)
     PyObject *warn_unawaited;  // warnings._warn_unawaited_coroutine
@@ -62,17 +62,20 @@ extern PyModuleDef actx_module_def;
 extern PyType_Spec actx_awaitable_spec;
 extern PyType_Spec actx_manager_spec;
 
-/* Take an object out of the list and give it its type and first reference; NULL, without an error, when there is none. */
+/* Take an object out of the list, as its first reference; NULL, without an error, when there is none.  Its fields are as they
+   were left: the deallocator that puts objects here sees to it that they are NULL. */
 static inline PyObject *
-actx_freelist_pop(Freelist *list, PyTypeObject *type)
+actx_freelist_pop(Freelist *list)
 {
     if (list->count == 0) {
         return NULL;
     }
-    return PyObject_Init(list->items[--list->count], type);
+    PyObject *object = list->items[--list->count];
+    _Py_NewReference(object);
+    return object;
 }
 
-/* Give up the memory of a dead, untracked object: keep it, or free it when the list is full. */
+/* Give up a dead, untracked object and its reference to its type: keep them, or free them when the list is full. */
 static inline void
 actx_freelist_push(Freelist *list, PyObject *object)
 {
@@ -80,7 +83,29 @@ actx_freelist_push(Freelist *list, PyObject *object)
         list->items[list->count++] = object;
         return;
     }
+    PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+/* What the collector has to know of the list: the types are referenced once for every object. */
+static inline int
+actx_freelist_traverse(const Freelist *list, visitproc visit, void *arg)
+{
+    for (int i = 0; i < list->count; i++) {
+        Py_VISIT(Py_TYPE(list->items[i]));
+    }
+    return 0;
+}
+
+/* Free what is kept, and keep nothing any more. */
+static inline void
+actx_freelist_clear(Freelist *list)
+{
+    list->limit = 0;
+    while (list->count > 0) {
+        actx_freelist_push(list, list->items[--list->count]);
+    }
 }
 
 #endif

@@ -1,7 +1,7 @@
 """Run one program on one implementation and record every event that it or its caller can observe.
 
-The record is a list of lines: what the program logs, each with the exception being handled at that moment; exceptions by
-label, with their chain and the program's own frames of their tracebacks; results, warnings, unraisable errors.
+The record is a list of lines: what the program logs, each with the exception being handled at that moment; exceptions
+by label, with their chain and the program's own frames of their tracebacks; results, warnings, unraisable errors.
 Two implementations behave alike if their records are equal.
 """
 
@@ -178,7 +178,11 @@ class Observer:
         """Apply the actions to an awaitable, then resume it until it ends; log whatever comes out."""
         finished = False
         for action, *operands in actions:
-            if self.in_generator and not CLOSE_IN_GENERATOR and (action in ("close", "drop") or "GeneratorExit" in operands):
+            if (
+                self.in_generator
+                and not CLOSE_IN_GENERATOR
+                and (action in ("close", "drop") or "GeneratorExit" in operands)
+            ):
                 action, operands = "send", [None]
             if action == "drop":
                 self.log(f"{name} dropped")
@@ -250,15 +254,14 @@ class Observer:
             if error is None or any(error is one for one in described):
                 continue
             described.append(error)
-            self.record.append(
-                f"    {self.label(error)}: context {self.label(error.__context__)}, cause {self.label(error.__cause__)}, "
-                f"suppressed {error.__suppress_context__}, frames {frames(error.__traceback__)}"
-            )
+            around = f"context {self.label(error.__context__)}, cause {self.label(error.__cause__)}"
+            where = f"suppressed {error.__suppress_context__}, frames {frames(error.__traceback__)}"
+            self.record.append(f"    {self.label(error)}: {around}, {where}")
             waiting += [error.__cause__, error.__context__]
 
     def on_warning(self, message, category, filename, lineno, *_):
         if category is DeprecationWarning and "throw()" in str(message):
-            # Each throw() on the way down warns, at the line of whatever frame is then on top, and frames differ: once is enough.
+            # Each throw() on the way down warns, at the line of whatever frame is then on top, and frames differ.
             if self.deprecated:
                 return
             self.deprecated, filename = True, ""

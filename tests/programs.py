@@ -1,8 +1,8 @@
 """Random programs for the differential test: their grammar (hypothesis strategies) and their text.
 
-A program is nested tuples, ``(operation, operands...)``; a block is a list of those.  ``render`` turns one into real Python
-source, so what a failing example prints can be read, and run, as it stands.  Any tree renders: an operation that makes no
-sense where it stands (an await in a synchronous callback, a push with no stack open) becomes a plain log line.
+A program is nested tuples, ``(operation, operands...)``; a block is a list of those.  ``render`` turns one into real
+Python source, so what a failing example prints can be read, and run, as it stands.  Any tree renders: an operation that
+makes no sense where it stands (an await in a synchronous callback, a push with no stack open) becomes a log line.
 
 The text uses the names that ``observer.Observer`` provides: log, seen, new, last, pause, keep, drive, odd.
 """
@@ -250,7 +250,7 @@ ACTIONS = st.just([]) | st.lists(ACTION, max_size=4)
 
 @st.composite
 def block(draw, depth, size=3):
-    """Statements that nest at most so deep; drawn, like all of these, so that no strategy's repr holds the whole tree."""
+    """Statements that nest at most so deep; drawn, as all here, so that no strategy's repr holds the whole tree."""
     statements = draw(st.lists(statement(depth), min_size=min(depth, 1), max_size=size))
     raising = (number for number, (operation, *_) in enumerate(statements, 1) if operation in RAISING)
     return statements[: next(raising, None)]  # nothing runs after a raise
@@ -289,7 +289,7 @@ def statement(draw, depth):
 @functools.cache
 def statements_of(depth):
     """A strategy for statements that nest at most so deep."""
-    kind, result = st.sampled_from(KINDS), st.sampled_from(RESULTS)
+    kind = st.sampled_from(KINDS)
     raising = st.one_of(
         st.tuples(st.just("raise"), kind),
         st.tuples(st.just("raise_from"), kind, st.sampled_from(("None", *KINDS))),

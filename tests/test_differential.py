@@ -1,7 +1,8 @@
 """Random programs behave alike on the stdlib and on ours, observed as closely as `observer` can.
 
 The ordinary run tries the same few hundred programs each time.  ACONTEXTLIB_FUZZ_EXAMPLES=N tries N new ones, and
-`python tests/test_differential.py` goes on, a thousand by a thousand with a fresh seed each, until one is found that differs.
+`python tests/test_differential.py` goes on, a thousand by a thousand with a fresh seed each, until it finds one that
+differs.
 ACONTEXTLIB_FUZZ_LAST=FILE writes each program to a file before it runs, for when one crashes the interpreter.
 """
 

@@ -1,13 +1,10 @@
 """AsyncExitStack: what may be pushed and entered and how, `_exit_callbacks`, pop_all, subclasses, memory."""
 
-import gc
-import sys
-import weakref
 from collections import deque
-from functools import partial
 
 import pytest
-from helpers import VERSION, Pause, by_hand, catch, catch_run, outcome, run
+from helpers import by_hand, catch, catch_run, run
+
 
 class Manager:
     """An asynchronous and a synchronous context manager that logs."""

@@ -270,7 +270,11 @@ def test_nullcontext_delivers_values_that_look_like_exceptions_or_arguments(lib,
 
 def test_nullcontext_accepts_its_value_by_keyword(lib):
     assert lib.nullcontext(enter_result=5).enter_result == 5
-    for call in (lambda: lib.nullcontext(1, 2), lambda: lib.nullcontext(other=1), lambda: lib.nullcontext(1, enter_result=1)):
+    for call in (
+        lambda: lib.nullcontext(1, 2),
+        lambda: lib.nullcontext(other=1),
+        lambda: lib.nullcontext(1, enter_result=1),
+    ):
         assert type(catch(call)) is TypeError
 
 
@@ -302,7 +306,6 @@ def test_awaitable_is_named_and_warns_when_never_awaited(lib, name, method):
     assert (awaitable.__name__, awaitable.__qualname__) == (method, f"{name}.{method}")
     with pytest.warns(RuntimeWarning, match=rf"^coroutine '{name}\.{method}' was never awaited$"):
         del awaitable
-        gc.collect()
 
 
 @both

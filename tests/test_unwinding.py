@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+
 import pytest
 from helpers import VERSION, Pause, by_hand, catch, catch_run, chain, describe, frame_names, outcome, run
 
@@ -267,7 +268,9 @@ def test_contexts_are_those_of_the_stdlib(lib, stdlib, body, with_outer):
             except ValueError:
                 pass
 
-        exits = [lambda *details, call=call: call() for call in (fresh, chained, from_none, from_cause, in_finally, handled)]
+        exits = [
+            lambda *details, call=call: call() for call in (fresh, chained, from_none, from_cause, in_finally, handled)
+        ]
         found = []
         for first in range(len(exits)):
             for second in range(len(exits)):

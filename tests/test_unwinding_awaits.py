@@ -14,7 +14,6 @@ NO_DETAILS = (None, None, None)
 COUNT = 4
 
 
-
 class Manager:
     """Awaits once on the way in and once on the way out, and logs what arrives."""
 
@@ -355,7 +354,6 @@ def test_unusual_awaitable_is_awaited_or_refused_as_on_the_stdlib(lib, stdlib, k
 
 def test_context_variables_are_those_of_the_caller(lib):
 
-
     variable = contextvars.ContextVar("variable", default=0)
 
     async def change():
@@ -381,7 +379,9 @@ def await_chain(coroutine):
         for prefix in ("cr", "gi", "ag"):
             if hasattr(coroutine, f"{prefix}_frame"):
                 names.append(coroutine.__name__)
-                coroutine = getattr(coroutine, f"{prefix}_await", None) or getattr(coroutine, f"{prefix}_yieldfrom", None)
+                coroutine = getattr(coroutine, f"{prefix}_await", None) or getattr(
+                    coroutine, f"{prefix}_yieldfrom", None
+                )
                 break
         else:
             coroutine = getattr(coroutine, "cr_await", None)

@@ -4,7 +4,6 @@ import contextlib
 import copy
 import gc
 import inspect
-import pickle
 import weakref
 
 import pytest
@@ -121,7 +120,6 @@ def test_aclosing_takes_the_thing_at_the_first_resume(lib):
 def test_aclosing_has_a_thing_that_can_be_changed_and_deleted(lib):
     closing = lib.aclosing(1)
     assert closing.thing == 1
-    assert vars(closing)["thing"] == 1
     closing.thing = 2
     assert run(closing.__aenter__()) == 2
     del closing.thing
@@ -365,12 +363,10 @@ def test_instance_takes_attributes_and_weak_references(lib, name):
     assert reference() is None
 
 
-def test_copies_and_pickles_hold_the_value(lib):
+def test_copies_hold_the_value(lib):
     copied = copy.copy(lib.nullcontext([1]))
     assert copied.enter_result == [1]
     assert copy.deepcopy(lib.aclosing([1])).thing == [1]
-    if lib.name == "stdlib":
-        assert pickle.loads(pickle.dumps(lib.nullcontext([1]))).enter_result == [1]
 
 
 @by_hand

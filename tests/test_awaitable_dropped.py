@@ -14,6 +14,7 @@ NEVER = "coroutine '_AsyncGeneratorContextManager.{}' was never awaited"
 
 @contextmanager
 def recorded_warnings():
+    gc.collect()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
@@ -23,6 +24,7 @@ def recorded_warnings():
 @pytest.fixture
 def unraisable(monkeypatch):
     """What sys.unraisablehook gets, as (type of the exception, its text, text about the object)."""
+    gc.collect()
     caught = []
 
     def hook(event):

@@ -157,14 +157,15 @@ def test_every_type_visits_its_type():
 
 
 def test_every_type_releases_its_type():
-    """And the last thing a deallocator does is to let go of it."""
+    """A deallocator lets go of the type at its end; the one that types without their own get does so, too."""
     for name, spec, text in specs():
         slots = initialiser(SOURCES[name], re.search(r"\.slots = (\w+)", text)[1])
         dealloc = re.search(r"\{Py_tp_dealloc, (?:\(void \*\))?(\w+)\}", slots)
-        assert dealloc, f"{spec} has no tp_dealloc"
+        if dealloc is None:
+            continue
         body = next(body for function, _, _, body in functions(SOURCES[name]) if function == dealloc[1])
-        assert "PyObject_GC_UnTrack(" in body, f"{dealloc[1]} does not untrack"
-        assert re.search(r"Py_DECREF\(\w*type\w*\);", body), f"{dealloc[1]} does not release the type"
+        assert "PyObject_GC_UnTrack(" in body, f"{spec}: {dealloc[1]} does not untrack"
+        assert re.search(r"Py_DECREF\(\w*type\w*\);", body), f"{spec}: {dealloc[1]} does not release the type"
 
 
 @each_file

@@ -36,15 +36,16 @@ class InstanceDoc(property):
         return self.class_doc if instance is None else super().__get__(instance, owner)
 
 
-def manager_class(base):
-    """The class of managers: its layout and methods come from ``base``, its abstract bases are those of the stdlib's."""
+def manager_class(base, aenter, aexit):
+    """The class of managers: its layout comes from ``base``, its abstract bases are those of the stdlib's."""
     twin = contextlib._AsyncGeneratorContextManager
 
     class _AsyncGeneratorContextManager(base, AbstractAsyncContextManager, AsyncContextDecorator):
         __slots__ = ()
         __doc__ = InstanceDoc(base._doc.__get__, base._doc.__set__)
         __doc__.class_doc = twin.__doc__
-        __aexit__ = base.__aexit__
+        __aenter__ = aenter
+        __aexit__ = aexit
 
     adopt(_AsyncGeneratorContextManager, twin)
     return _AsyncGeneratorContextManager

@@ -1,6 +1,6 @@
 /* The coroutine-like object that every asynchronous method returns; see awaitable.h for the contract of its steps.
 
-   awaitable_am_send() is the truth: tp_iternext and send() are thin over it; throw() and close() enter the same driver with
+   awaitable_drive() is the truth: am_send, tp_iternext and send() are thin over it; throw() and close() enter the same driver with
    something else to inject.  Mirrors gen_send_ex2, gen_throw and gen_close in CPython's Objects/genobject.c as they are for
    coroutines. */
 #include "awaitable.h"
@@ -321,10 +321,9 @@ awaitable_check(AwaitableObject *self, PyObject *arg)
     }
 }
 
-static PySendResult
-awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
+static inline PySendResult
+awaitable_drive(AwaitableObject *self, PyObject *arg, PyObject **result)
 {
-    AwaitableObject *self = (AwaitableObject *)op;
     AwaitOutcome outcome;
     *result = NULL;
     if (self->status == STATUS_CREATED && arg == Py_None) {
@@ -341,6 +340,12 @@ awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
         outcome = awaitable_step(self, outcome, result);
     }
     return awaitable_settle(self, outcome, result);
+}
+
+static PySendResult
+awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
+{
+    return awaitable_drive((AwaitableObject *)op, arg, result);
 }
 
 /* Throw what throw(*args) was called with at the await where it is suspended, or at its beginning. */
@@ -399,7 +404,7 @@ static PyObject *
 awaitable_tp_iternext(AwaitableObject *self)
 {
     PyObject *result;
-    PySendResult sent = awaitable_am_send((PyObject *)self, Py_None, &result);
+    PySendResult sent = awaitable_drive(self, Py_None, &result);
     if (sent == PYGEN_RETURN && result == Py_None) {
         Py_CLEAR(result);
         return NULL;

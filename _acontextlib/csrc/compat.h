@@ -70,7 +70,7 @@ PyGen_GetCode(PyGenObject *generator)
 #define ACTX_CLOSE_RETURNS_VALUE 0
 #endif
 
-/* 3.13 made the functions that tell "no such attribute" from an error public. */
+/* 3.13 made the hash of an address public, and the functions that tell "no such attribute" from an error public. */
 #if PY_VERSION_HEX < 0x030d0000
 static inline int
 PyObject_GetOptionalAttr(PyObject *object, PyObject *name, PyObject **result)
@@ -78,11 +78,10 @@ PyObject_GetOptionalAttr(PyObject *object, PyObject *name, PyObject **result)
     return _PyObject_LookupAttr(object, name, result);
 }
 
-static inline int
-PyDict_GetItemRef(PyObject *dict, PyObject *key, PyObject **result)
+static inline Py_hash_t
+Py_HashPointer(const void *pointer)
 {
-    *result = Py_XNewRef(PyDict_GetItemWithError(dict, key));
-    return *result != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+    return _Py_HashPointer(pointer);
 }
 #endif
 

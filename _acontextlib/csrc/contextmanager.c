@@ -581,13 +581,13 @@ manager_bind(PyObject *signature, ManagerObject *self, PyObject *const *args, Py
 }
 
 PyDoc_STRVAR(manager_aenter_doc,
-             "__aenter__($self)\n--\n\n"
              "Run the generator to its yield; the awaitable's result is what it yields.\n\n"
              "Raises RuntimeError when it does not yield, AttributeError when it was entered before.");
 
 static PyObject *
-manager_aenter(ManagerObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+manager_aenter(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    ManagerObject *self = (ManagerObject *)op;
     if (nargs != 0 || kwnames != NULL) {
         PyObject *bound = manager_bind(self->state->bind_aenter, self, args, nargs, kwnames);
         if (bound == NULL) {
@@ -595,18 +595,18 @@ manager_aenter(ManagerObject *self, PyObject *const *args, Py_ssize_t nargs, PyO
         }
         Py_DECREF(bound);
     }
-    return (PyObject *)actx_awaitable_new(self->state, &manager_enter_ops, (PyObject *)self);
+    return (PyObject *)actx_awaitable_new(self->state, &manager_enter_ops, op);
 }
 
 PyDoc_STRVAR(manager_aexit_doc,
-             "__aexit__($self, typ, value, traceback)\n--\n\n"
              "Run the generator to its end, with the exception raised at its yield if typ is not None.\n\n"
              "The awaitable's result is true when the exception is suppressed.  Raises RuntimeError when the generator\n"
              "yields again, and whatever it raises that is not the exception itself.");
 
 static PyObject *
-manager_aexit(ManagerObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+manager_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    ManagerObject *self = (ManagerObject *)op;
     PyObject *bound = NULL;
     if (nargs != 3 || kwnames != NULL) {
         bound = manager_bind(self->state->bind_aexit, self, args, nargs, kwnames);
@@ -615,7 +615,7 @@ manager_aexit(ManagerObject *self, PyObject *const *args, Py_ssize_t nargs, PyOb
         }
         args = &PyTuple_GET_ITEM(bound, 0);
     }
-    AwaitableObject *awaitable = actx_awaitable_new(self->state, &manager_exit_ops, (PyObject *)self);
+    AwaitableObject *awaitable = actx_awaitable_new(self->state, &manager_exit_ops, op);
     if (awaitable != NULL && args[0] != Py_None) {
         awaitable->has_refs = true;
         awaitable->refs[REF_TYPE] = Py_NewRef(args[0]);
@@ -774,9 +774,15 @@ manager_get_doc(ManagerObject *self, void *name)
 
 /* -- tables -- */
 
+const MethodDef actx_manager_aenter = {
+    "__aenter__", "_AsyncGeneratorContextManager.__aenter__", manager_aenter_doc, manager_aenter,
+};
+
+const MethodDef actx_manager_aexit = {
+    "__aexit__", "_AsyncGeneratorContextManager.__aexit__", manager_aexit_doc, manager_aexit,
+};
+
 static PyMethodDef manager_methods[] = {
-    {"__aenter__", (PyCFunction)(void (*)(void))manager_aenter, METH_FASTCALL | METH_KEYWORDS, manager_aenter_doc},
-    {"__aexit__", (PyCFunction)(void (*)(void))manager_aexit, METH_FASTCALL | METH_KEYWORDS, manager_aexit_doc},
     {"_recreate_cm", (PyCFunction)manager_recreate, METH_NOARGS, manager_recreate_doc},
     {NULL, NULL, 0, NULL},
 };

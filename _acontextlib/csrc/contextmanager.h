@@ -2,7 +2,11 @@
 #ifndef ACTX_CONTEXTMANAGER_H
 #define ACTX_CONTEXTMANAGER_H
 
+#include "method.h"
 #include "state.h"
+
+extern const MethodDef actx_manager_aenter;
+extern const MethodDef actx_manager_aexit;
 
 /* A new manager for func(*args, **kwargs), called here and now with the vector of the caller. */
 PyObject *actx_manager_new(ModuleState *state, PyObject *func, PyObject *const *args, size_t nargsf, PyObject *kwnames);

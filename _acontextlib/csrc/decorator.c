@@ -132,7 +132,7 @@ helper_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyOb
     ModuleState *state = function_state(helper);
     PyObject *func = NULL;
     if (state != NULL && helper->func_code == state->helper_code) {
-        func = PyCell_Get(PyTuple_GET_ITEM(helper->func_closure, 0));
+        func = Py_XNewRef(PyCell_GET(PyTuple_GET_ITEM(helper->func_closure, 0)));
     }
     if (func == NULL) {
         return run_body(callable, args, nargsf, kwnames);

@@ -8,7 +8,7 @@
 
 /* Every strong reference that the state holds, for traverse and clear. */
 #define STATE_REFERENCES(X)                                                                                  \
-    X(awaitable_type) X(manager_base) X(manager_type) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)            \
+    X(awaitable_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)            \
     X(bind_init) X(bind_aenter) X(bind_aexit) X(call) X(warn_unawaited)                    \
     X(drive.wrapped_type) X(stop_false)
 
@@ -81,20 +81,43 @@ drive_init(ModuleState *state, PyObject *templates)
 }
 
 static int
+type_init(PyObject *module, PyType_Spec *spec, PyTypeObject **slot)
+{
+    *slot = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *slot != NULL ? 0 : -1;
+}
+
+/* The class of managers, made in Python from the type and the methods made here. */
+static int
+manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
+{
+    PyObject *manager = NULL;
+    PyObject *aenter = actx_method_new(state, &actx_manager_aenter, state->bind_aenter);
+    PyObject *aexit = actx_method_new(state, &actx_manager_aexit, state->bind_aexit);
+    if (aenter != NULL && aexit != NULL) {
+        manager = PyObject_CallMethod(templates, "manager_class", "OOO", state->manager_base, aenter, aexit);
+    }
+    if (manager != NULL) {
+        state->manager_type = (PyTypeObject *)manager;
+        actx_manager_adopt_class(state->manager_type);
+        actx_method_set_type(aenter, state->manager_type);
+        actx_method_set_type(aexit, state->manager_type);
+    }
+    Py_XDECREF(aenter);
+    Py_XDECREF(aexit);
+    return manager != NULL ? PyModule_AddObjectRef(module, "_AsyncGeneratorContextManager", manager) : -1;
+}
+
+static int
 types_init(PyObject *module, ModuleState *state, PyObject *templates)
 {
-    state->awaitable_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actx_awaitable_spec, NULL);
-    state->manager_base = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actx_manager_spec, NULL);
-    if (state->awaitable_type == NULL || state->manager_base == NULL) {
+    if (type_init(module, &actx_awaitable_spec, &state->awaitable_type) < 0 ||
+        type_init(module, &actx_method_spec, &state->method_type) < 0 ||
+        type_init(module, &actx_bound_method_spec, &state->bound_method_type) < 0 ||
+        type_init(module, &actx_manager_spec, &state->manager_base) < 0) {
         return -1;
     }
-    PyObject *manager = PyObject_CallMethod(templates, "manager_class", "O", state->manager_base);
-    if (manager == NULL) {
-        return -1;
-    }
-    state->manager_type = (PyTypeObject *)manager;
-    actx_manager_adopt_class(state->manager_type);
-    return PyModule_AddObjectRef(module, "_AsyncGeneratorContextManager", manager);
+    return manager_class_init(module, state, templates);
 }
 
 static int
@@ -148,6 +171,7 @@ module_exec(PyObject *module)
 {
     ModuleState *state = PyModule_GetState(module);
     state->awaitables.limit = ACTX_FREELIST_SIZE;
+    state->bound_methods.limit = ACTX_FREELIST_SIZE;
     state->managers.limit = ACTX_FREELIST_SIZE;
     PyObject *templates = PyImport_ImportModule("_acontextlib._templates");
     if (templates == NULL) {
@@ -169,10 +193,11 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 #define VISIT(field) Py_VISIT(state->field);
     STATE_REFERENCES(VISIT)
 #undef VISIT
-    if (actx_freelist_traverse(&state->awaitables, visit, arg) != 0) {
-        return -1;
+    int stop = actx_freelist_traverse(&state->awaitables, visit, arg);
+    if (stop == 0) {
+        stop = actx_freelist_traverse(&state->bound_methods, visit, arg);
     }
-    return actx_freelist_traverse(&state->managers, visit, arg);
+    return stop != 0 ? stop : actx_freelist_traverse(&state->managers, visit, arg);
 }
 
 static int
@@ -181,6 +206,7 @@ module_clear(PyObject *module)
     ModuleState *state = PyModule_GetState(module);
     PyObject **names = (PyObject **)&state->names;
     actx_freelist_clear(&state->awaitables);
+    actx_freelist_clear(&state->bound_methods);
     actx_freelist_clear(&state->managers);
 #define CLEAR(field) Py_CLEAR(state->field);
     STATE_REFERENCES(CLEAR)

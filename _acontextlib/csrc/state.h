@@ -35,6 +35,8 @@ typedef struct {
 
 typedef struct ModuleState {
     PyTypeObject *awaitable_type;
+    PyTypeObject *method_type;
+    PyTypeObject *bound_method_type;
     PyTypeObject *manager_base;  // made from the spec in contextmanager.c
     PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
 
@@ -55,6 +57,7 @@ typedef struct ModuleState {
     Names names;
     PyObject *stop_false;  // StopIteration(False), to be raised again and again; or NULL
     Freelist awaitables;
+    Freelist bound_methods;
     Freelist managers;
 } ModuleState;
 

@@ -71,10 +71,44 @@ def fuzz(other, examples, seed=None):
 
 
 @pytest.mark.parametrize("name", implementations.OURS)
-def test_random_programs_behave_as_on_the_stdlib(name):
-    seed = random.SystemRandom().getrandbits(32) if EXAMPLES else None
+def test_random_programs_behave_as_on_the_stdlib(name, request):
+    given_seed = request.config.getoption("--hypothesis-seed", None)
+    seed = int(given_seed or random.SystemRandom().getrandbits(32)) if EXAMPLES else None
     print(f"seed {seed}, {EXAMPLES or 300} programs")
     fuzz(implementations.load(name), EXAMPLES or 300, seed)
+
+
+# Programs that once behaved differently.
+
+GENERATOR = """\
+@asynccontextmanager
+async def manager():
+    log('starts')
+    yield
+    log('leaving', await pause('leaving', 'generator'))
+
+async def main():
+    try:
+        raise new(ValueError)
+    except ValueError:
+        made = keep(manager())
+        drive('enter', made.__aenter__(), [])
+        drive('leave', made.__aexit__(None, None, None), {actions})
+"""
+FOUND = {
+    "throw before the start keeps out what the caller handles": [("throw", "KeyError")],
+    "throw at an await keeps out what the caller handles": [("send", None), ("throw", "KeyError")],
+    "StopIteration thrown before the start": [("throw", "StopIteration")],
+    "StopIteration thrown at an await": [("send", None), ("throw", "StopIteration")],
+}
+
+
+@pytest.mark.parametrize("name", implementations.OURS)
+@pytest.mark.parametrize("found", FOUND)
+def test_program_that_once_differed_behaves_as_on_the_stdlib(name, found):
+    program = Program(GENERATOR.format(actions=FOUND[found]), [], False)
+    difference = compare(program, STDLIB, implementations.load(name))
+    assert not difference, difference
 
 
 # The comparison itself: it sees no difference where there is none, and finds planted defects.

@@ -36,8 +36,14 @@ def run(*arguments, cwd, **env):
 
 
 def need(checker):
-    if importlib.util.find_spec(checker) is None:
+    """Skip without it; older ones give other codes to the same errors, and describe an older stdlib."""
+    least = {"mypy": (2, 0), "basedpyright": (1, 40)}[checker]
+    try:
+        found = importlib.metadata.version(checker)
+    except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"{checker} is not installed")
+    if tuple(map(int, found.split(".")[:2])) < least:
+        pytest.skip(f"{checker} {found} is too old")
 
 
 @pytest.fixture(scope="module")

@@ -36,19 +36,39 @@ class InstanceDoc(property):
         return self.class_doc if instance is None else super().__get__(instance, owner)
 
 
-def manager_class(base, aenter, aexit):
+def manager_class(base, aenter, aexit, recreate_cm):
     """The class of managers: its layout comes from ``base``, its abstract bases are those of the stdlib's."""
     twin = contextlib._AsyncGeneratorContextManager
 
     class _AsyncGeneratorContextManager(base, AbstractAsyncContextManager, AsyncContextDecorator):
         __slots__ = ()
-        __doc__ = InstanceDoc(base._doc.__get__, base._doc.__set__)
+        __doc__ = InstanceDoc(base._doc.__get__, base._doc.__set__, base._doc.__delete__)
         __doc__.class_doc = twin.__doc__
         __aenter__ = aenter
         __aexit__ = aexit
+        __getstate__ = manager_getstate
+        __setstate__ = manager_setstate
+        __reduce_ex__ = manager_reduce_ex
 
+    base._recreate_cm = recreate_cm
     adopt(_AsyncGeneratorContextManager, twin)
     return _AsyncGeneratorContextManager
+
+
+def manager_getstate(self):
+    """What the stdlib's manager has in its dictionary; copies are made from it."""
+    attributes = {name: getattr(self, name) for name in ("gen", "func", "args", "kwds", "__doc__") if hasattr(self, name)}
+    return attributes | vars(self)
+
+
+def manager_setstate(self, state):
+    for name, value in state.items():
+        setattr(self, name, value)
+
+
+def manager_reduce_ex(self, protocol):
+    """Refuse to pickle the generator, not the manager, whatever the protocol: as the stdlib's does."""
+    return object.__reduce_ex__(self, max(protocol, 2))
 
 
 def adopt(cls, twin):
@@ -85,6 +105,11 @@ def bind_aenter(self):
 @signature_of("_AsyncGeneratorContextManager.__aexit__")
 def bind_aexit(self, typ, value, traceback):
     return typ, value, traceback
+
+
+@signature_of("_GeneratorContextManagerBase._recreate_cm")
+def bind_recreate(self):
+    return ()
 
 
 def call(func, args, kwds):

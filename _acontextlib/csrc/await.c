@@ -87,7 +87,7 @@ actx_await_send(PyObject *iterator, PyObject *arg, PyObject **value)
     }
 }
 
-AwaitOutcome
+int
 actx_await_raise(PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *type = Py_NewRef(args[0]);
@@ -117,12 +117,12 @@ actx_await_raise(PyObject *const *args, Py_ssize_t nargs)
         goto error;
     }
     PyErr_Restore(type, value, tb);
-    return AWAIT_ERROR;
+    return 0;
 error:
     Py_DECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(tb);
-    return AWAIT_ERROR;
+    return -1;
 }
 
 /* The value of the StopIteration that is set, which is taken; NULL when another exception is set, which stays. */
@@ -161,7 +161,8 @@ actx_await_throw(ModuleState *state, PyObject *iterator, PyObject *const *args, 
         return AWAIT_ERROR;
     }
     if (method == NULL) {
-        return actx_await_raise(args, nargs);
+        actx_await_raise(args, nargs);
+        return AWAIT_ERROR;
     }
     *value = call_throw(method, iterator, args, nargs);
     Py_DECREF(method);
@@ -172,10 +173,41 @@ actx_await_throw(ModuleState *state, PyObject *iterator, PyObject *const *args, 
     return *value != NULL ? AWAIT_RETURN : AWAIT_ERROR;
 }
 
+/* close() of the objects through which an async generator is run: before 3.13 it only marks them, and the generator would be taken
+   for running ever after. */
+static int
+close_by_throwing(ModuleState *state, PyObject *iterator)
+{
+    PyObject *value = NULL;
+    AwaitOutcome outcome = actx_await_throw(state, iterator, &PyExc_GeneratorExit, 1, &value);
+    Py_XDECREF(value);
+    if (outcome == AWAIT_NEXT) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit");
+        return -1;
+    }
+    if (outcome == AWAIT_ERROR) {
+        if (!PyErr_ExceptionMatches(PyExc_StopAsyncIteration) && !PyErr_ExceptionMatches(PyExc_GeneratorExit)) {
+            return -1;
+        }
+        PyErr_Clear();
+    }
+    return 0;
+}
+
+static bool
+is_generator_step(PyObject *iterator)
+{
+    const char *name = Py_TYPE(iterator)->tp_name;
+    return strcmp(name, "async_generator_asend") == 0 || strcmp(name, "async_generator_athrow") == 0;
+}
+
 int
 actx_await_close(ModuleState *state, PyObject *iterator)
 {
     PyObject *method, *result;
+    if (ACTX_STEP_CLOSE_ONLY_MARKS && is_generator_step(iterator)) {
+        return close_by_throwing(state, iterator);
+    }
     if (PyObject_GetOptionalAttr(iterator, state->names.close, &method) < 0) {
         PyErr_WriteUnraisable(iterator);
         return 0;

@@ -29,7 +29,7 @@ AwaitOutcome actx_await_throw(struct ModuleState *state, PyObject *iterator, PyO
 /* Close `iterator`: 0, or -1 with what its close() raised. */
 int actx_await_close(struct ModuleState *state, PyObject *iterator);
 
-/* The exception that throw(*args) asks for, set as the raised one.  Always returns AWAIT_ERROR. */
-AwaitOutcome actx_await_raise(PyObject *const *args, Py_ssize_t nargs);
+/* Set the exception that throw(*args) asks for: 0, or -1 with the error where it asks for none. */
+int actx_await_raise(PyObject *const *args, Py_ssize_t nargs);
 
 #endif

@@ -11,30 +11,6 @@
 
 /* -- life -- */
 
-/* cr_origin: (file, line, function) of the callers, as many as sys.set_coroutine_origin_tracking_depth() asks for. */
-static PyObject *
-origin_new(int depth)
-{
-    PyObject *origin = PyList_New(0);
-    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
-    while (origin != NULL && frame != NULL && depth-- > 0) {
-        PyCodeObject *code = PyFrame_GetCode(frame);
-        PyObject *entry = Py_BuildValue("OiO", code->co_filename, PyFrame_GetLineNumber(frame), code->co_name);
-        Py_DECREF(code);
-        if (entry == NULL || PyList_Append(origin, entry) < 0) {
-            Py_CLEAR(origin);
-        }
-        Py_XDECREF(entry);
-        PyFrameObject *back = PyFrame_GetBack(frame);
-        Py_SETREF(frame, back);
-    }
-    Py_XDECREF(frame);
-    if (origin != NULL) {
-        Py_SETREF(origin, PyList_AsTuple(origin));
-    }
-    return origin;
-}
-
 static void
 awaitable_clear_refs(AwaitableObject *self)
 {
@@ -68,7 +44,7 @@ awaitable_alloc(ModuleState *state)
         self->target = NULL;
         self->handled = NULL;
         memset(self->refs, 0, sizeof(self->refs));
-        self->origin = NULL;
+        self->labels = NULL;
         self->weakrefs = NULL;
         self->has_refs = false;
         self->finalized = false;
@@ -88,7 +64,7 @@ actx_awaitable_new(ModuleState *state, const AwaitableOps *ops, PyObject *owner)
     self->status = STATUS_CREATED;
     PyObject_GC_Track(self);
     int depth = PyThreadState_Get()->coroutine_origin_tracking_depth;
-    if (depth > 0 && (self->origin = origin_new(depth)) == NULL) {
+    if (depth > 0 && actx_awaitable_set_origin(self, depth) < 0) {
         awaitable_finish(self);
         Py_DECREF(self);
         return NULL;
@@ -131,7 +107,9 @@ awaitable_tp_dealloc(AwaitableObject *self)
     if (self->status != STATUS_FINISHED) {
         awaitable_tp_clear(self);
     }
-    Py_CLEAR(self->origin);
+    if (self->labels != NULL) {
+        actx_awaitable_labels_clear(self);
+    }
     if (!self->finalized) {
         actx_freelist_push(&self->state->awaitables, (PyObject *)self);
         return;
@@ -190,7 +168,8 @@ actx_awaitable_await_take(AwaitableObject *self, PyObject *awaitable, PyObject *
     if (awaitable == NULL) {
         return AWAIT_ERROR;
     }
-    PyObject *iterator = actx_await_iter(self->state, awaitable);
+    PyObject *iterator;
+    WHILE_HANDLING(self, iterator = actx_await_iter(self->state, awaitable));
     Py_DECREF(awaitable);
     if (iterator == NULL) {
         return AWAIT_ERROR;
@@ -281,22 +260,16 @@ awaitable_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     return self->ops->step(self, outcome, value);
 }
 
-/* The exception that is set arrives by throw() or close(): it gets the handled one as its context, as whatever is thrown into
-   a coroutine does. */
+/* The exception that is set was thrown in: it gets the one that this procedure handles as its context, as whatever is thrown into a
+   coroutine does. */
 static void
 awaitable_chain_thrown(AwaitableObject *self)
 {
-    PyObject *exc = PyErr_GetRaisedException();
-    PyObject *handled = NULL;
-    WHILE_HANDLING(self, handled = PyErr_GetHandledException());
-    if (handled == NULL || handled == Py_None) {
-        PyErr_SetRaisedException(exc);
-    }
-    else {
+    if (self->handled != NULL) {
+        PyObject *exc = PyErr_GetRaisedException();
         WHILE_HANDLING(self, PyErr_SetObject((PyObject *)Py_TYPE(exc), exc));
         Py_DECREF(exc);
     }
-    Py_XDECREF(handled);
 }
 
 /* Whether a resume may go on; if not, with the coroutine's own error. */
@@ -348,31 +321,47 @@ awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
     return awaitable_drive((AwaitableObject *)op, arg, result);
 }
 
-/* Throw what throw(*args) was called with at the await where it is suspended, or at its beginning. */
+/* An exception is set that was thrown in at the beginning, or where it is suspended and what it awaited is closed. */
+static PySendResult
+awaitable_raise_in(AwaitableObject *self, PyObject **result)
+{
+    bool started = self->status != STATUS_CREATED;
+    self->status = STATUS_RUNNING;
+    *result = NULL;
+    awaitable_chain_thrown(self);
+    AwaitOutcome outcome = started ? awaitable_step(self, AWAIT_ERROR, result) : AWAIT_ERROR;
+    if (!started && !ACTX_WRAPS_FIRST_THROWN && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        awaitable_finish(self);
+        return PYGEN_ERROR;
+    }
+    return awaitable_settle(self, outcome, result);
+}
+
+/* Throw what throw(*args) was called with where it is suspended. */
 static PySendResult
 awaitable_throw_in(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **result)
 {
     AwaitOutcome outcome;
-    bool suspended = self->status == STATUS_SUSPENDED;
     self->status = STATUS_RUNNING;
     *result = NULL;
-    if (suspended && !PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
-        WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, result));
-    }
-    else {
-        int closed = 0;
-        if (suspended) {
-            WHILE_HANDLING(self, closed = target_close(self));
-        }
-        outcome = closed < 0 ? AWAIT_ERROR : actx_await_raise(args, nargs);
-    }
+    WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, result));
     if (outcome == AWAIT_ERROR) {
         awaitable_chain_thrown(self);
     }
-    if (suspended && outcome != AWAIT_NEXT) {
+    if (outcome != AWAIT_NEXT) {
         outcome = awaitable_step(self, outcome, result);
     }
     return awaitable_settle(self, outcome, result);
+}
+
+/* Close what is being awaited: 0, or -1 with an exception to go on with. */
+static int
+awaitable_close_target(AwaitableObject *self)
+{
+    int failed;
+    self->status = STATUS_RUNNING;
+    WHILE_HANDLING(self, failed = target_close(self));
+    return failed;
 }
 
 /* -- methods -- */
@@ -390,26 +379,32 @@ awaitable_am_await(AwaitableObject *self)
 
 /* The outcome of a resume as the return value of a method: a result travels in a StopIteration. */
 static PyObject *
-awaitable_deliver(AwaitableObject *self, PySendResult sent, PyObject *result)
+awaitable_deliver(PySendResult sent, PyObject *result)
 {
     if (sent == PYGEN_RETURN) {
-        actx_error_set_stop_iteration(self->state, result);
+        actx_error_set_stop_iteration(result);
         Py_CLEAR(result);
     }
     return result;
 }
 
-/* The interpreter's `await` on 3.12 to 3.14 comes here: there None needs no exception to travel in. */
+/* The interpreter's `await` on 3.12 to 3.14 comes here, and takes the value out of the StopIteration at once.  None needs no
+   exception to travel in, and False, which most exits give, no new one. */
 static PyObject *
 awaitable_tp_iternext(AwaitableObject *self)
 {
+    ModuleState *state = self->state;
     PyObject *result;
     PySendResult sent = awaitable_drive(self, Py_None, &result);
     if (sent == PYGEN_RETURN && result == Py_None) {
         Py_CLEAR(result);
         return NULL;
     }
-    return awaitable_deliver(self, sent, result);
+    if (sent == PYGEN_RETURN && result == Py_False && actx_error_set_stop_false(&state->stop_false)) {
+        Py_CLEAR(result);
+        return NULL;
+    }
+    return awaitable_deliver(sent, result);
 }
 
 PyDoc_STRVAR(awaitable_send_doc,
@@ -417,12 +412,12 @@ PyDoc_STRVAR(awaitable_send_doc,
              "Resume with arg, which must be None at first; return what is handed out where it suspends next.\n\n"
              "Raises StopIteration with the result when it is done, or what the operation raised.");
 
-static PyObject *
-awaitable_send(AwaitableObject *self, PyObject *arg)
+PyObject *
+actx_awaitable_send(AwaitableObject *self, PyObject *arg)
 {
     PyObject *result;
-    PySendResult sent = awaitable_am_send((PyObject *)self, arg, &result);
-    return awaitable_deliver(self, sent, result);
+    PySendResult sent = awaitable_drive(self, arg, &result);
+    return awaitable_deliver(sent, result);
 }
 
 PyDoc_STRVAR(awaitable_throw_doc,
@@ -447,12 +442,26 @@ awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
                      1) < 0) {
         return NULL;
     }
-    if (self->status == STATUS_RUNNING || self->status == STATUS_FINISHED) {
+    bool idle = self->status == STATUS_CREATED || self->status == STATUS_SUSPENDED;
+    if (!idle && ACTX_THROW_CHECKS_STATE_FIRST) {
         awaitable_check(self, Py_None);
         return NULL;
     }
-    PySendResult sent = awaitable_throw_in(self, args, nargs, &result);
-    return awaitable_deliver(self, sent, result);
+    if (self->status == STATUS_SUSPENDED && !PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+        return awaitable_deliver(awaitable_throw_in(self, args, nargs, &result), result);
+    }
+    if (self->status == STATUS_SUSPENDED && awaitable_close_target(self) < 0) {
+        return awaitable_deliver(awaitable_raise_in(self, &result), result);
+    }
+    if (actx_await_raise(args, nargs) < 0) {
+        return NULL;
+    }
+    if (!idle) {
+        PyErr_Clear();
+        awaitable_check(self, Py_None);
+        return NULL;
+    }
+    return awaitable_deliver(awaitable_raise_in(self, &result), result);
 }
 
 PyDoc_STRVAR(awaitable_close_doc,
@@ -476,7 +485,10 @@ awaitable_close(AwaitableObject *self, PyObject *Py_UNUSED(ignored))
     case STATUS_SUSPENDED:
         break;
     }
-    switch (awaitable_throw_in(self, &PyExc_GeneratorExit, 1, &result)) {
+    if (awaitable_close_target(self) == 0) {
+        PyErr_SetNone(PyExc_GeneratorExit);
+    }
+    switch (awaitable_raise_in(self, &result)) {
     case PYGEN_NEXT:
         Py_DECREF(result);
         PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit");
@@ -520,82 +532,11 @@ awaitable_tp_finalize(AwaitableObject *self)
     }
 }
 
-static PyObject *
-awaitable_tp_repr(AwaitableObject *self)
-{
-    return PyUnicode_FromFormat("<coroutine object %s at %p>", self->ops->qualname, self);
-}
-
-/* -- attributes: the await chain passes through to what is awaited -- */
-
-static PyObject *
-awaitable_get_qualname(AwaitableObject *self, void *Py_UNUSED(closure))
-{
-    return PyUnicode_FromString(self->ops->qualname);
-}
-
-static PyObject *
-awaitable_get_name(AwaitableObject *self, void *Py_UNUSED(closure))
-{
-    const char *dot = strrchr(self->ops->qualname, '.');
-    return PyUnicode_FromString(dot != NULL ? dot + 1 : self->ops->qualname);
-}
-
-static PyObject *
-awaitable_get_running(AwaitableObject *self, void *Py_UNUSED(closure))
-{
-    return PyBool_FromLong(self->status == STATUS_RUNNING);
-}
-
-static PyObject *
-awaitable_get_suspended(AwaitableObject *self, void *Py_UNUSED(closure))
-{
-    return PyBool_FromLong(self->status == STATUS_SUSPENDED);
-}
-
-static PyObject *
-awaitable_get_origin(AwaitableObject *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef(self->origin != NULL ? self->origin : Py_None);
-}
-
-/* What stands for this awaitable in the chain: the generator that the manager runs, or whatever the stack awaits. */
-static PyObject *
-awaitable_inner(AwaitableObject *self)
-{
-    if (self->owner != NULL && PyObject_TypeCheck(self->owner, self->state->manager_base)) {
-        return PyObject_GetAttr(self->owner, self->state->names.gen);
-    }
-    if (self->target == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "nothing is being awaited");
-        return NULL;
-    }
-    return Py_NewRef(self->target);
-}
-
-/* `closure` names the attribute: "cr_" here, "ag_" of an async generator. */
-static PyObject *
-awaitable_get_inner(AwaitableObject *self, void *closure)
-{
-    const char *name = closure;
-    if (self->status == STATUS_FINISHED && strcmp(name, "code") != 0) {
-        Py_RETURN_NONE;
-    }
-    PyObject *inner = awaitable_inner(self);
-    if (inner == NULL) {
-        return NULL;
-    }
-    PyObject *full = PyUnicode_FromFormat("%s_%s", PyAsyncGen_CheckExact(inner) ? "ag" : "cr", name);
-    PyObject *result = full != NULL ? PyObject_GetAttr(inner, full) : NULL;
-    Py_XDECREF(full);
-    Py_DECREF(inner);
-    return result;
-}
-
 /* -- tables -- */
 
 static PyMethodDef awaitable_methods[] = {
-    {"send", (PyCFunction)awaitable_send, METH_O, awaitable_send_doc},
+    {"__await__", (PyCFunction)actx_awaitable_await_method, METH_NOARGS | METH_COEXIST, actx_awaitable_await_doc},
+    {"send", (PyCFunction)actx_awaitable_send, METH_O, awaitable_send_doc},
     {"throw", (PyCFunction)(void (*)(void))awaitable_throw, METH_FASTCALL, awaitable_throw_doc},
     {"close", (PyCFunction)awaitable_close, METH_NOARGS, awaitable_close_doc},
     {NULL, NULL, 0, NULL},
@@ -606,31 +547,19 @@ static PyMemberDef awaitable_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyGetSetDef awaitable_getset[] = {
-    {"__name__", (getter)awaitable_get_name, NULL, "name of the coroutine this stands for", NULL},
-    {"__qualname__", (getter)awaitable_get_qualname, NULL, "qualified name of the coroutine this stands for", NULL},
-    {"cr_await", (getter)awaitable_get_inner, NULL, "object that is being awaited, however deep, or None", "await"},
-    {"cr_frame", (getter)awaitable_get_inner, NULL, "frame of the generator that runs, or None", "frame"},
-    {"cr_code", (getter)awaitable_get_inner, NULL, "code of the generator that runs", "code"},
-    {"cr_running", (getter)awaitable_get_running, NULL, NULL, NULL},
-    {"cr_suspended", (getter)awaitable_get_suspended, NULL, NULL, NULL},
-    {"cr_origin", (getter)awaitable_get_origin, NULL, "where it was created, or None", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
 static PyType_Slot awaitable_slots[] = {
     {Py_tp_doc, "What an asynchronous method returns: to be awaited once, as a coroutine is."},
     {Py_tp_dealloc, awaitable_tp_dealloc},
     {Py_tp_traverse, awaitable_tp_traverse},
     {Py_tp_clear, awaitable_tp_clear},
     {Py_tp_finalize, awaitable_tp_finalize},
-    {Py_tp_repr, awaitable_tp_repr},
+    {Py_tp_repr, actx_awaitable_repr},
     {Py_am_await, awaitable_am_await},
     {Py_am_send, awaitable_am_send},
     {Py_tp_iternext, awaitable_tp_iternext},
     {Py_tp_methods, awaitable_methods},
     {Py_tp_members, awaitable_members},
-    {Py_tp_getset, awaitable_getset},
+    {Py_tp_getset, actx_awaitable_getset},
     {0, NULL},
 };
 

@@ -18,6 +18,7 @@
 #include "state.h"
 
 typedef struct AwaitableObject AwaitableObject;
+struct AwaitableLabels;
 
 typedef struct {
     const char *qualname;  // what a stdlib coroutine of this kind is called
@@ -39,7 +40,7 @@ struct AwaitableObject {
     PyObject *target;                // strong; what is being awaited: an iterator or an async generator
     PyObject *handled;               // strong; the exception this procedure is handling, as an except block would; or NULL
     PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own; sets has_refs where it uses them
-    PyObject *origin;                // strong; cr_origin, or NULL
+    struct AwaitableLabels *labels;  // owned; names and origin where they are not the usual ones, or NULL
     PyObject *weakrefs;
     uint8_t status;                  // AwaitableStatus
     uint8_t phase;                   // for the steps: where they stopped
@@ -60,5 +61,25 @@ AwaitOutcome actx_awaitable_anext(AwaitableObject *self, PyObject *gen, PyObject
 /* Begin `await gen.athrow(*args)`; AWAIT_STOPPED may stand for StopAsyncIteration. */
 AwaitOutcome actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
                                    PyObject **value);
+
+/* The method send(), with a result as a new StopIteration. */
+PyObject *actx_awaitable_send(AwaitableObject *self, PyObject *arg);
+
+/* -- awaitable_attributes.c: what can be asked of an awaitable -- */
+
+extern PyGetSetDef actx_awaitable_getset[];
+extern const char actx_awaitable_await_doc[];
+extern PyType_Spec actx_awaitable_iterator_spec;
+
+PyObject *actx_awaitable_repr(PyObject *self);
+
+/* The method __await__(), for code that iterates; the interpreter's `await` does without. */
+PyObject *actx_awaitable_await_method(PyObject *self, PyObject *ignored);
+
+/* Note where it is created, as deep as `depth` frames. */
+int actx_awaitable_set_origin(AwaitableObject *self, int depth);
+
+/* Free the labels. */
+void actx_awaitable_labels_clear(AwaitableObject *self);
 
 #endif

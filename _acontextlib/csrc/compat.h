@@ -63,6 +63,33 @@ PyGen_GetCode(PyGenObject *generator)
 #define ACTX_HAS_FUNCTION_VECTORCALL 0
 #endif
 
+/* 3.11 runs a coroutine that was never started when something is thrown into it, so that a StopIteration comes out as
+   RuntimeError; later ones only raise.  From 3.15 on throw() looks at the coroutine before it looks at its arguments. */
+#if PY_VERSION_HEX < 0x030c0000
+#define ACTX_WRAPS_FIRST_THROWN 1
+#else
+#define ACTX_WRAPS_FIRST_THROWN 0
+#endif
+#if PY_VERSION_HEX >= 0x030f0000
+#define ACTX_THROW_CHECKS_STATE_FIRST 1
+#else
+#define ACTX_THROW_CHECKS_STATE_FIRST 0
+#endif
+
+/* 3.13: close() of what asend() and athrow() return closes the generator's await; before, it only marks the object. */
+#if PY_VERSION_HEX >= 0x030d0000
+#define ACTX_STEP_CLOSE_ONLY_MARKS 0
+#else
+#define ACTX_STEP_CLOSE_ONLY_MARKS 1
+#endif
+
+/* 3.15 tells the state of a coroutine by name. */
+#if PY_VERSION_HEX >= 0x030f0000
+#define ACTX_HAS_CR_STATE 1
+#else
+#define ACTX_HAS_CR_STATE 0
+#endif
+
 /* 3.13: close() of a coroutine returns the value it returned while it was being closed. */
 #if PY_VERSION_HEX >= 0x030d0000
 #define ACTX_CLOSE_RETURNS_VALUE 1

@@ -1,12 +1,37 @@
-/* What decorator.c needs of _AsyncGeneratorContextManager. */
+/* _AsyncGeneratorContextManager: the object, shared by the file that makes it and the one that enters and exits it. */
 #ifndef ACTX_CONTEXTMANAGER_H
 #define ACTX_CONTEXTMANAGER_H
 
+#include "awaitable.h"
 #include "method.h"
 #include "state.h"
 
-extern const MethodDef actx_manager_aenter;
-extern const MethodDef actx_manager_aexit;
+enum { INLINE_ARGS = 3 };
+
+/* What `items` holds. */
+typedef enum {
+    ARGS_INLINE,  // `count` values, the last of them named by `kwnames`
+    ARGS_PACKED,  // one tuple of all the values
+    ARGS_PUBLIC,  // the attributes args and kwds, whatever they were set to; NULL where deleted
+} ArgsForm;
+
+enum { PUBLIC_ARGS, PUBLIC_KWDS };
+
+typedef struct {
+    PyObject_HEAD
+    ModuleState *state;            // borrowed, kept alive by the type
+    PyObject *gen;                 // strong; NULL only where deleted or never set
+    PyObject *func;                // strong; NULL from entering on
+    PyObject *doc;                 // strong; __doc__ of the instance
+    PyObject *kwnames;             // strong or NULL
+    PyObject *items[INLINE_ARGS];  // strong or NULL, see ArgsForm
+    PyObject *dict;
+    PyObject *weakrefs;
+    uint8_t form;                  // ArgsForm
+    uint8_t count;
+} ManagerObject;
+
+/* -- contextmanager.c -- */
 
 /* A new manager for func(*args, **kwargs), called here and now with the vector of the caller. */
 PyObject *actx_manager_new(ModuleState *state, PyObject *func, PyObject *const *args, size_t nargsf, PyObject *kwnames);
@@ -16,5 +41,20 @@ PyObject *actx_manager_from_tuple(ModuleState *state, PyObject *func, PyObject *
 
 /* Make a class derived from actx_manager_spec's in Python as lean as one made in C. */
 void actx_manager_adopt_class(PyTypeObject *type);
+
+/* self.gen, as a new reference. */
+PyObject *actx_manager_gen(ManagerObject *self);
+
+/* `del self.args, self.kwds, self.func`: 0, or -1 with the AttributeError about the first that is missing. */
+int actx_manager_delete_call(ManagerObject *self);
+
+extern const MethodDef actx_manager_recreate;
+
+/* -- enter_exit.c -- */
+
+extern const AwaitableOps actx_manager_enter_ops;
+extern const AwaitableOps actx_manager_exit_ops;
+extern const MethodDef actx_manager_aenter;
+extern const MethodDef actx_manager_aexit;
 
 #endif

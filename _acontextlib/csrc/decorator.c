@@ -56,6 +56,19 @@ closure_new(PyObject *func)
 
 static PyObject *decorate(ModuleState *state, PyObject *func);
 
+/* The names of the module, but for its own: a function whose __module__ is not copied from another has contextlib's. */
+static int
+globals_fill(PyObject *globals, PyObject *module)
+{
+    PyObject *name = PyUnicode_FromString("contextlib");
+    int failed = name == NULL ? -1 : PyDict_Update(globals, PyModule_GetDict(module));
+    if (failed == 0) {
+        failed = PyDict_SetItemString(globals, "__name__", name);
+    }
+    Py_XDECREF(name);
+    return failed;
+}
+
 #if ACTX_HAS_FUNCTION_VECTORCALL
 
 /* The globals of the functions made here: a dictionary that knows the module's state.  Looking up a builtin in it instead, to ask
@@ -71,7 +84,22 @@ globals_tp_repr(PyObject *self)
     return PyUnicode_FromFormat("<globals of the functions of _acontextlib at %p>", self);
 }
 
+static int
+globals_tp_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return PyDict_Type.tp_traverse(self, visit, arg);
+}
+
+static int
+globals_tp_clear(PyObject *self)
+{
+    return PyDict_Type.tp_clear(self);
+}
+
 static PyType_Slot globals_slots[] = {
+    {Py_tp_traverse, globals_tp_traverse},
+    {Py_tp_clear, globals_tp_clear},
     {Py_tp_doc, "Globals of the functions that asynccontextmanager() returns."},
     {Py_tp_repr, globals_tp_repr},
     {0, NULL},
@@ -80,7 +108,7 @@ static PyType_Slot globals_slots[] = {
 static PyType_Spec globals_spec = {
     .name = "_acontextlib.globals",
     .basicsize = sizeof(GlobalsObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = globals_slots,
 };
 
@@ -93,7 +121,7 @@ actx_globals_new(PyObject *module)
     PyObject *globals = none != NULL ? PyDict_Type.tp_new((PyTypeObject *)type, none, NULL) : NULL;
     if (globals != NULL) {
         ((GlobalsObject *)globals)->state = PyModule_GetState(module);
-        if (PyDict_Update(globals, PyModule_GetDict(module)) < 0) {
+        if (globals_fill(globals, module) < 0) {
             Py_CLEAR(globals);
         }
     }
@@ -158,7 +186,11 @@ decorator_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, P
 PyObject *
 actx_globals_new(PyObject *module)
 {
-    return Py_NewRef(PyModule_GetDict(module));
+    PyObject *globals = PyDict_New();
+    if (globals != NULL && globals_fill(globals, module) < 0) {
+        Py_CLEAR(globals);
+    }
+    return globals;
 }
 
 #endif

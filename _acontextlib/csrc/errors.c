@@ -1,6 +1,5 @@
 /* Making and changing exceptions; see errors.h for the contracts. */
 #include "errors.h"
-#include "state.h"
 
 /* A fresh StopIteration made without calling its class: PyErr_SetObject() would spread a tuple over the arguments and
    take an exception for the instance itself. */
@@ -32,22 +31,31 @@ stop_iteration_is_pristine(PyObject *exc)
 }
 
 void
-actx_error_set_stop_iteration(ModuleState *state, PyObject *value)
+actx_error_set_stop_iteration(PyObject *value)
 {
-    PyObject *exc;
-    bool keep = value == Py_False && ACTX_FREELIST_SIZE != 0;
-    if (keep && state->stop_false != NULL && stop_iteration_is_pristine(state->stop_false)) {
-        PyErr_SetRaisedException(Py_NewRef(state->stop_false));
-        return;
+    PyObject *exc = stop_iteration_new(value);
+    if (exc != NULL) {
+        PyErr_SetRaisedException(exc);
     }
-    exc = stop_iteration_new(value);
+}
+
+bool
+actx_error_set_stop_false(PyObject **slot)
+{
+    if (*slot != NULL && stop_iteration_is_pristine(*slot)) {
+        PyErr_SetRaisedException(Py_NewRef(*slot));
+        return true;
+    }
+    PyObject *exc = ACTX_FREELIST_SIZE != 0 ? stop_iteration_new(Py_False) : NULL;
     if (exc == NULL) {
-        return;
+        PyErr_Clear();
+        return false;
     }
-    if (keep) {
-        Py_XSETREF(state->stop_false, Py_NewRef(exc));
-    }
+    PyObject *before = *slot;
+    *slot = Py_NewRef(exc);
+    Py_XDECREF(before);
     PyErr_SetRaisedException(exc);
+    return true;
 }
 
 void

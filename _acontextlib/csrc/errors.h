@@ -4,8 +4,6 @@
 
 #include "compat.h"
 
-struct ModuleState;
-
 /* An entry of the thread's stack of handled exceptions, as a coroutine's frame has one: while it is pushed,
    sys.exc_info() shows `exc` and whatever is raised gets it as its __context__. */
 typedef struct {
@@ -31,7 +29,11 @@ actx_handled_pop(HandledScope *scope)
 }
 
 /* Raise StopIteration with exactly this value (borrowed), tuples and exceptions included. */
-void actx_error_set_stop_iteration(struct ModuleState *state, PyObject *value);
+void actx_error_set_stop_iteration(PyObject *value);
+
+/* Raise the StopIteration(False) kept in *slot (strong or NULL), for a caller that takes the value out at once; false, and nothing
+   is raised, where it is still in somebody's hands. */
+bool actx_error_set_stop_false(PyObject **slot);
 
 /* What a coroutine does to a StopIteration that leaves it: raise RuntimeError from it. */
 void actx_error_wrap_stop_iteration(void);

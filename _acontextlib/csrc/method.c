@@ -23,6 +23,37 @@ typedef struct {
     PyObject *weakrefs;
 } BoundMethodObject;
 
+/* -- arguments -- */
+
+PyObject *
+actx_method_bind(PyObject *signature, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t count = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
+    PyObject **vector = PyMem_New(PyObject *, count + 1);
+    if (vector == NULL) {
+        return PyErr_NoMemory();
+    }
+    vector[0] = self;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        vector[i + 1] = args[i];
+    }
+    PyObject *bound = PyObject_Vectorcall(signature, vector, (size_t)(nargs + 1), kwnames);
+    PyMem_Free(vector);
+    return bound;
+}
+
+PyObject *
+actx_method_bind_tuple(PyObject *signature, PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *method = PyMethod_New(signature, self);
+    if (method == NULL) {
+        return NULL;
+    }
+    PyObject *bound = PyObject_Call(method, args, kwargs);
+    Py_DECREF(method);
+    return bound;
+}
+
 /* -- bound methods -- */
 
 static PyObject *

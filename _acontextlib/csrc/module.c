@@ -8,8 +8,8 @@
 
 /* Every strong reference that the state holds, for traverse and clear. */
 #define STATE_REFERENCES(X)                                                                                  \
-    X(awaitable_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)            \
-    X(bind_init) X(bind_aenter) X(bind_aexit) X(call) X(warn_unawaited)                    \
+    X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)            \
+    X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate) X(call) X(warn_unawaited)                    \
     X(drive.wrapped_type) X(stop_false)
 
 enum { NAMES_COUNT = sizeof(Names) / sizeof(PyObject *) };
@@ -94,17 +94,24 @@ manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
     PyObject *manager = NULL;
     PyObject *aenter = actx_method_new(state, &actx_manager_aenter, state->bind_aenter);
     PyObject *aexit = actx_method_new(state, &actx_manager_aexit, state->bind_aexit);
-    if (aenter != NULL && aexit != NULL) {
-        manager = PyObject_CallMethod(templates, "manager_class", "OOO", state->manager_base, aenter, aexit);
+    PyObject *recreate = actx_method_new(state, &actx_manager_recreate, state->bind_recreate);
+    if (aenter != NULL && aexit != NULL && recreate != NULL) {
+        actx_method_set_type(recreate, state->manager_base);
+        manager = PyObject_CallMethod(templates, "manager_class", "OOOO", state->manager_base, aenter, aexit, recreate);
     }
     if (manager != NULL) {
         state->manager_type = (PyTypeObject *)manager;
+        state->manager_doc = PyObject_GetAttrString(manager, "__doc__");
         actx_manager_adopt_class(state->manager_type);
         actx_method_set_type(aenter, state->manager_type);
         actx_method_set_type(aexit, state->manager_type);
     }
     Py_XDECREF(aenter);
     Py_XDECREF(aexit);
+    Py_XDECREF(recreate);
+    if (state->manager_doc == NULL) {
+        return -1;
+    }
     return manager != NULL ? PyModule_AddObjectRef(module, "_AsyncGeneratorContextManager", manager) : -1;
 }
 
@@ -112,6 +119,7 @@ static int
 types_init(PyObject *module, ModuleState *state, PyObject *templates)
 {
     if (type_init(module, &actx_awaitable_spec, &state->awaitable_type) < 0 ||
+        type_init(module, &actx_awaitable_iterator_spec, &state->awaitable_iterator_type) < 0 ||
         type_init(module, &actx_method_spec, &state->method_type) < 0 ||
         type_init(module, &actx_bound_method_spec, &state->bound_method_type) < 0 ||
         type_init(module, &actx_manager_spec, &state->manager_base) < 0) {
@@ -128,6 +136,7 @@ templates_init(ModuleState *state, PyObject *templates)
         fetch(templates, "bind_init", &state->bind_init) < 0 ||
         fetch(templates, "bind_aenter", &state->bind_aenter) < 0 ||
         fetch(templates, "bind_aexit", &state->bind_aexit) < 0 ||
+        fetch(templates, "bind_recreate", &state->bind_recreate) < 0 ||
         fetch(templates, "call", &state->call) < 0 ||
         fetch(templates, "closes_on_misuse", &closes) < 0) {
         return -1;

@@ -35,10 +35,12 @@ typedef struct {
 
 typedef struct ModuleState {
     PyTypeObject *awaitable_type;
+    PyTypeObject *awaitable_iterator_type;
     PyTypeObject *method_type;
     PyTypeObject *bound_method_type;
     PyTypeObject *manager_base;  // made from the spec in contextmanager.c
     PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
+    PyObject *manager_doc;       // what that class says of itself
 
     PyObject *globals;         // in which the functions made here run
     PyObject *decorator_code;  // what asynccontextmanager() runs
@@ -49,6 +51,7 @@ typedef struct ModuleState {
     PyObject *bind_init;  // Python functions that hold a method's signature: they return the arguments as a tuple, or
     PyObject *bind_aenter;  // raise what the interpreter raises about wrong ones
     PyObject *bind_aexit;
+    PyObject *bind_recreate;
     PyObject *call;            // (func, args, kwds) -> func(*args, **kwds)
     PyObject *warn_unawaited;  // warnings._warn_unawaited_coroutine
 

@@ -1,0 +1,279 @@
+/* What can be asked of an awaitable: the attributes that coroutines have, and __await__().
+
+   The await chain (cr_await, cr_frame, cr_code) passes through to the generator that a manager runs, or to whatever an exit stack is
+   awaiting, so that whoever walks it sees where a task really waits.  Where there is nothing to show they raise
+   AttributeError; of a finished awaitable they are None. */
+#include "awaitable.h"
+
+/* -- labels: rarely needed, hence apart -- */
+
+typedef struct AwaitableLabels {
+    PyObject *name;      // strong or NULL
+    PyObject *qualname;  // strong or NULL
+    PyObject *origin;    // strong or NULL; cr_origin
+} AwaitableLabels;
+
+static AwaitableLabels *
+labels_make(AwaitableObject *self)
+{
+    if (self->labels == NULL) {
+        self->labels = PyMem_Calloc(1, sizeof(AwaitableLabels));
+        if (self->labels == NULL) {
+            PyErr_NoMemory();
+        }
+    }
+    return self->labels;
+}
+
+void
+actx_awaitable_labels_clear(AwaitableObject *self)
+{
+    AwaitableLabels *labels = self->labels;
+    self->labels = NULL;
+    Py_XDECREF(labels->name);
+    Py_XDECREF(labels->qualname);
+    Py_XDECREF(labels->origin);
+    PyMem_Free(labels);
+}
+
+/* (file, line, function) of the callers, as many as sys.set_coroutine_origin_tracking_depth() asks for. */
+static PyObject *
+origin_new(int depth)
+{
+    PyObject *origin = PyList_New(0);
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (origin != NULL && frame != NULL && depth-- > 0) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyObject *entry = Py_BuildValue("OiO", code->co_filename, PyFrame_GetLineNumber(frame), code->co_name);
+        Py_DECREF(code);
+        if (entry == NULL || PyList_Append(origin, entry) < 0) {
+            Py_CLEAR(origin);
+        }
+        Py_XDECREF(entry);
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_SETREF(frame, back);
+    }
+    Py_XDECREF(frame);
+    if (origin != NULL) {
+        Py_SETREF(origin, PyList_AsTuple(origin));
+    }
+    return origin;
+}
+
+int
+actx_awaitable_set_origin(AwaitableObject *self, int depth)
+{
+    PyObject *origin = origin_new(depth);
+    if (origin == NULL || labels_make(self) == NULL) {
+        Py_XDECREF(origin);
+        return -1;
+    }
+    self->labels->origin = origin;
+    return 0;
+}
+
+/* -- names -- */
+
+/* Where the name is stored once it was set; `closure` says which. */
+static PyObject **
+label_slot(AwaitableLabels *labels, const char *closure)
+{
+    return strcmp(closure, "__name__") == 0 ? &labels->name : &labels->qualname;
+}
+
+static PyObject *
+awaitable_get_name(AwaitableObject *self, void *closure)
+{
+    if (self->labels != NULL && *label_slot(self->labels, closure) != NULL) {
+        return Py_NewRef(*label_slot(self->labels, closure));
+    }
+    const char *qualname = self->ops->qualname;
+    const char *dot = strcmp(closure, "__name__") == 0 ? strrchr(qualname, '.') : NULL;
+    return PyUnicode_FromString(dot != NULL ? dot + 1 : qualname);
+}
+
+static int
+awaitable_set_name(AwaitableObject *self, PyObject *value, void *closure)
+{
+    if (value == NULL || !PyUnicode_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "%s must be set to a string object", closure);
+        return -1;
+    }
+    if (labels_make(self) == NULL) {
+        return -1;
+    }
+    PyObject **slot = label_slot(self->labels, closure);
+    PyObject *before = *slot;
+    *slot = Py_NewRef(value);
+    Py_XDECREF(before);
+    return 0;
+}
+
+PyObject *
+actx_awaitable_repr(PyObject *self)
+{
+    PyObject *qualname = awaitable_get_name((AwaitableObject *)self, "__qualname__");
+    PyObject *repr = qualname != NULL ? PyUnicode_FromFormat("<coroutine object %U at %p>", qualname, self) : NULL;
+    Py_XDECREF(qualname);
+    return repr;
+}
+
+/* -- the state -- */
+
+static PyObject *
+awaitable_get_running(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->status == STATUS_RUNNING);
+}
+
+static PyObject *
+awaitable_get_suspended(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->status == STATUS_SUSPENDED);
+}
+
+static PyObject *
+awaitable_get_origin(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    bool known = self->labels != NULL && self->labels->origin != NULL;
+    return Py_NewRef(known ? self->labels->origin : Py_None);
+}
+
+#if ACTX_HAS_CR_STATE
+static PyObject *
+awaitable_get_state(AwaitableObject *self, void *Py_UNUSED(closure))
+{
+    static const char *const names[] = {
+        [STATUS_CREATED] = "CORO_CREATED",
+        [STATUS_RUNNING] = "CORO_RUNNING",
+        [STATUS_SUSPENDED] = "CORO_SUSPENDED",
+        [STATUS_FINISHED] = "CORO_CLOSED",
+    };
+    return PyUnicode_FromString(names[self->status]);
+}
+#endif
+
+/* -- the await chain -- */
+
+/* What stands for this awaitable in the chain: the generator that the manager runs, or whatever the stack awaits. */
+static PyObject *
+awaitable_inner(AwaitableObject *self)
+{
+    if (self->owner != NULL && PyObject_TypeCheck(self->owner, self->state->manager_base)) {
+        return PyObject_GetAttr(self->owner, self->state->names.gen);
+    }
+    if (self->target == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "nothing is being awaited");
+        return NULL;
+    }
+    return Py_NewRef(self->target);
+}
+
+/* `closure` names the attribute: "cr_" here, "ag_" of an async generator. */
+static PyObject *
+awaitable_get_inner(AwaitableObject *self, void *closure)
+{
+    const char *name = closure;
+    if (self->status == STATUS_FINISHED && strcmp(name, "code") != 0) {
+        Py_RETURN_NONE;
+    }
+    PyObject *inner = awaitable_inner(self);
+    if (inner == NULL) {
+        return NULL;
+    }
+    PyObject *full = PyUnicode_FromFormat("%s_%s", PyAsyncGen_CheckExact(inner) ? "ag" : "cr", name);
+    PyObject *result = full != NULL ? PyObject_GetAttr(inner, full) : NULL;
+    Py_XDECREF(full);
+    Py_DECREF(inner);
+    return result;
+}
+
+PyGetSetDef actx_awaitable_getset[] = {
+    {"__name__", (getter)awaitable_get_name, (setter)awaitable_set_name, "name of the coroutine", "__name__"},
+    {"__qualname__", (getter)awaitable_get_name, (setter)awaitable_set_name, "qualified name of the coroutine", "__qualname__"},
+    {"cr_await", (getter)awaitable_get_inner, NULL, "object that is being awaited, however deep, or None", "await"},
+    {"cr_frame", (getter)awaitable_get_inner, NULL, "frame of the generator that runs, or None", "frame"},
+    {"cr_code", (getter)awaitable_get_inner, NULL, "code of the generator that runs", "code"},
+    {"cr_running", (getter)awaitable_get_running, NULL, NULL, NULL},
+    {"cr_suspended", (getter)awaitable_get_suspended, NULL, NULL, NULL},
+    {"cr_origin", (getter)awaitable_get_origin, NULL, "where it was created, or None", NULL},
+#if ACTX_HAS_CR_STATE
+    {"cr_state", (getter)awaitable_get_state, NULL, "CORO_CREATED, CORO_RUNNING, CORO_SUSPENDED or CORO_CLOSED", NULL},
+#endif
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* -- __await__(): an iterator apart, for an awaitable must not pass for a generator -- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *awaitable;  // strong
+} AwaitableIteratorObject;
+
+const char actx_awaitable_await_doc[] = "__await__($self)\n--\n\nReturn an iterator that drives this awaitable.";
+
+PyObject *
+actx_awaitable_await_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyTypeObject *type = ((AwaitableObject *)self)->state->awaitable_iterator_type;
+    AwaitableIteratorObject *iterator = PyObject_GC_New(AwaitableIteratorObject, type);
+    if (iterator != NULL) {
+        iterator->awaitable = Py_NewRef(self);
+        PyObject_GC_Track(iterator);
+    }
+    return (PyObject *)iterator;
+}
+
+static int
+iterator_tp_traverse(AwaitableIteratorObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->awaitable);
+    return 0;
+}
+
+static void
+iterator_tp_dealloc(AwaitableIteratorObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_DECREF(self->awaitable);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+iterator_tp_iternext(AwaitableIteratorObject *self)
+{
+    return actx_awaitable_send((AwaitableObject *)self->awaitable, Py_None);
+}
+
+/* send(), throw() and close() are those of the awaitable. */
+static PyObject *
+iterator_tp_getattro(PyObject *self, PyObject *name)
+{
+    static const char *const shared[] = {"send", "throw", "close"};
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, shared[i]) == 0) {
+            return PyObject_GetAttr(((AwaitableIteratorObject *)self)->awaitable, name);
+        }
+    }
+    return PyObject_GenericGetAttr(self, name);
+}
+
+static PyType_Slot iterator_slots[] = {
+    {Py_tp_doc, "Drives an awaitable as an iterator; what its __await__() returns."},
+    {Py_tp_dealloc, iterator_tp_dealloc},
+    {Py_tp_traverse, iterator_tp_traverse},
+    {Py_tp_getattro, iterator_tp_getattro},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, iterator_tp_iternext},
+    {0, NULL},
+};
+
+PyType_Spec actx_awaitable_iterator_spec = {
+    .name = "_acontextlib.coroutine_wrapper",
+    .basicsize = sizeof(AwaitableIteratorObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = iterator_slots,
+};

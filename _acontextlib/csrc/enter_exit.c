@@ -1,0 +1,296 @@
+/* Entering and leaving a context manager made from an async generator: the steps of its awaitables, over generator.h.
+
+   Mirrors __aenter__() and __aexit__() of contextlib's _AsyncGeneratorContextManager; the comments quote the lines that stand
+   there. */
+#include "contextmanager.h"
+#include "errors.h"
+
+/* -- __aenter__ -- */
+
+/* `except StopAsyncIteration: raise RuntimeError(...) from None` around anext(). */
+static void
+set_did_not_yield(PyObject *stop /* NULL where the generator just came to its end */)
+{
+    if (stop == NULL) {
+        PyErr_SetNone(PyExc_StopAsyncIteration);
+        stop = PyErr_GetRaisedException();
+    }
+    actx_error_set_from_none(stop, PyExc_RuntimeError, "generator didn't yield");
+    Py_DECREF(stop);
+}
+
+static AwaitOutcome
+manager_enter_step(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObject **Py_UNUSED(value))
+{
+    if (outcome == AWAIT_STOPPED) {
+        set_did_not_yield(NULL);
+        return AWAIT_ERROR;
+    }
+    if (outcome == AWAIT_ERROR && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+        set_did_not_yield(PyErr_GetRaisedException());
+    }
+    return outcome;
+}
+
+/* contextlib: _AsyncGeneratorContextManager.__aenter__ */
+static AwaitOutcome
+manager_enter_start(AwaitableObject *self, PyObject **value)
+{
+    ManagerObject *cm = (ManagerObject *)self->owner;
+    if (actx_manager_delete_call(cm) < 0) {
+        return AWAIT_ERROR;
+    }
+    PyObject *gen = actx_manager_gen(cm);
+    if (gen == NULL) {
+        return AWAIT_ERROR;
+    }
+    AwaitOutcome outcome = actx_awaitable_anext(self, gen, value);
+    Py_DECREF(gen);
+    return manager_enter_step(self, outcome, value);
+}
+
+const AwaitableOps actx_manager_enter_ops = {
+    .qualname = "_AsyncGeneratorContextManager.__aenter__",
+    .start = manager_enter_start,
+    .step = manager_enter_step,
+};
+
+/* -- __aexit__ -- */
+
+enum { REF_TYPE, REF_VALUE, REF_TRACEBACK };       // what the body raised, or all NULL
+enum { PHASE_NEXT, PHASE_THROW, PHASE_CLOSE };     // which of the three is being awaited
+
+static AwaitOutcome
+return_bool(PyObject **value, bool flag)
+{
+    *value = Py_NewRef(flag ? Py_True : Py_False);
+    return AWAIT_RETURN;
+}
+
+/* `try: raise RuntimeError(text)` / `finally: await self.gen.aclose()`: the error is being handled meanwhile. */
+static AwaitOutcome
+manager_begin_close(AwaitableObject *self, const char *text, PyObject **value)
+{
+    PyErr_SetString(PyExc_RuntimeError, text);
+    if (!self->state->closes_on_misuse) {
+        return AWAIT_ERROR;
+    }
+    self->has_refs = true;
+    self->handled = PyErr_GetRaisedException();
+    self->phase = PHASE_CLOSE;
+    HandledScope scope;
+    actx_handled_push(&scope, self->handled);
+    PyObject *gen = actx_manager_gen((ManagerObject *)self->owner);
+    PyObject *aclose = gen != NULL ? PyObject_CallMethodNoArgs(gen, self->state->names.aclose) : NULL;
+    Py_XDECREF(gen);
+    actx_handled_pop(&scope);
+    return actx_awaitable_await_take(self, aclose, value);
+}
+
+/* The generator is closed, or could not be: what that raised replaces the error. */
+static AwaitOutcome
+manager_end_close(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+{
+    if (outcome != AWAIT_RETURN) {
+        return outcome;
+    }
+    Py_CLEAR(*value);
+    PyErr_SetRaisedException(self->handled);
+    self->handled = NULL;
+    return AWAIT_ERROR;
+}
+
+/* After `await anext(self.gen)`. */
+static AwaitOutcome
+manager_end_next(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+{
+    switch (outcome) {
+    case AWAIT_STOPPED:
+        return return_bool(value, false);
+    case AWAIT_RETURN:
+        Py_CLEAR(*value);
+        outcome = manager_begin_close(self, "generator didn't stop", value);
+        return outcome == AWAIT_NEXT ? outcome : manager_end_close(self, outcome, value);
+    case AWAIT_ERROR:
+        if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+            PyErr_Clear();
+            return return_bool(value, false);
+        }
+        return outcome;
+    default:
+        return outcome;
+    }
+}
+
+/* `exc.__traceback__ = traceback; return False`.  Set past the attribute, for classes that forbid setting attributes: those
+   exceptions come through as themselves. */
+static AwaitOutcome
+manager_pass_through(AwaitableObject *self, PyObject *exc, PyObject *raised, PyObject **value)
+{
+    PyObject *tb = self->refs[REF_TRACEBACK];
+    HandledScope scope;
+    actx_handled_push(&scope, raised);
+    int failed = PyException_SetTraceback(exc, tb);
+    actx_handled_pop(&scope);
+    return failed < 0 ? AWAIT_ERROR : return_bool(value, false);
+}
+
+/* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib but for the identity test, which is first. */
+static AwaitOutcome
+manager_handle_thrown(AwaitableObject *self, PyObject **value)
+{
+    PyObject *thrown = self->refs[REF_VALUE];
+    PyObject *exc = PyErr_GetRaisedException();
+    PyObject *cause;
+    AwaitOutcome outcome;
+    if (PyErr_GivenExceptionMatches(exc, PyExc_StopAsyncIteration)) {
+        outcome = return_bool(value, exc != thrown);
+    }
+    else if (exc == thrown) {
+        outcome = manager_pass_through(self, exc, exc, value);
+    }
+    else if (PyErr_GivenExceptionMatches(exc, PyExc_RuntimeError) &&
+             (PyErr_GivenExceptionMatches(thrown, PyExc_StopIteration) ||
+              PyErr_GivenExceptionMatches(thrown, PyExc_StopAsyncIteration)) &&
+             (cause = PyException_GetCause(exc)) != NULL) {
+        Py_DECREF(cause);
+        if (cause != thrown) {
+            PyErr_SetRaisedException(exc);
+            return AWAIT_ERROR;
+        }
+        outcome = manager_pass_through(self, thrown, exc, value);
+    }
+    else {
+        PyErr_SetRaisedException(exc);
+        return AWAIT_ERROR;
+    }
+    Py_DECREF(exc);
+    return outcome;
+}
+
+/* After `await self.gen.athrow(value)`. */
+static AwaitOutcome
+manager_end_throw(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+{
+    switch (outcome) {
+    case AWAIT_STOPPED:
+        return return_bool(value, true);
+    case AWAIT_RETURN:
+        Py_CLEAR(*value);
+        outcome = manager_begin_close(self, "generator didn't stop after athrow()", value);
+        return outcome == AWAIT_NEXT ? outcome : manager_end_close(self, outcome, value);
+    case AWAIT_ERROR:
+        return manager_handle_thrown(self, value);
+    default:
+        return outcome;
+    }
+}
+
+static AwaitOutcome
+manager_exit_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+{
+    switch (self->phase) {
+    case PHASE_NEXT:
+        return manager_end_next(self, outcome, value);
+    case PHASE_THROW:
+        return manager_end_throw(self, outcome, value);
+    default:
+        return manager_end_close(self, outcome, value);
+    }
+}
+
+/* contextlib: _AsyncGeneratorContextManager.__aexit__ */
+static AwaitOutcome
+manager_exit_start(AwaitableObject *self, PyObject **value)
+{
+    ManagerObject *cm = (ManagerObject *)self->owner;
+    PyObject **refs = self->refs;
+    AwaitOutcome outcome;
+    if (refs[REF_TYPE] != NULL && refs[REF_VALUE] == Py_None) {
+        Py_SETREF(refs[REF_VALUE], PyObject_CallNoArgs(refs[REF_TYPE]));
+        if (refs[REF_VALUE] == NULL) {
+            return AWAIT_ERROR;
+        }
+    }
+    PyObject *gen = actx_manager_gen(cm);
+    if (gen == NULL) {
+        return AWAIT_ERROR;
+    }
+    if (refs[REF_TYPE] == NULL) {
+        self->phase = PHASE_NEXT;
+        outcome = actx_awaitable_anext(self, gen, value);
+    }
+    else {
+        self->phase = PHASE_THROW;
+        if (ACTX_THROW_TAKES_VALUE) {
+            outcome = actx_awaitable_athrow(self, gen, &refs[REF_VALUE], 1, value);
+        }
+        else {
+            outcome = actx_awaitable_athrow(self, gen, refs, 3, value);
+        }
+    }
+    Py_DECREF(gen);
+    return outcome == AWAIT_NEXT ? outcome : manager_exit_step(self, outcome, value);
+}
+
+const AwaitableOps actx_manager_exit_ops = {
+    .qualname = "_AsyncGeneratorContextManager.__aexit__",
+    .start = manager_exit_start,
+    .step = manager_exit_step,
+};
+
+/* -- methods -- */
+
+PyDoc_STRVAR(manager_aenter_doc,
+             "Run the generator to its yield; the awaitable's result is what it yields.\n\n"
+             "Raises RuntimeError when it does not yield, AttributeError when it was entered before.");
+
+static PyObject *
+manager_aenter(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    ManagerObject *self = (ManagerObject *)op;
+    if (nargs != 0 || kwnames != NULL) {
+        PyObject *bound = actx_method_bind(self->state->bind_aenter, op, args, nargs, kwnames);
+        if (bound == NULL) {
+            return NULL;
+        }
+        Py_DECREF(bound);
+    }
+    return (PyObject *)actx_awaitable_new(self->state, &actx_manager_enter_ops, op);
+}
+
+PyDoc_STRVAR(manager_aexit_doc,
+             "Run the generator to its end, with the exception raised at its yield if typ is not None.\n\n"
+             "The awaitable's result is true when the exception is suppressed.  Raises RuntimeError when the generator\n"
+             "yields again, and whatever it raises that is not the exception itself.");
+
+static PyObject *
+manager_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    ManagerObject *self = (ManagerObject *)op;
+    PyObject *bound = NULL;
+    if (nargs != 3 || kwnames != NULL) {
+        bound = actx_method_bind(self->state->bind_aexit, op, args, nargs, kwnames);
+        if (bound == NULL) {
+            return NULL;
+        }
+        args = &PyTuple_GET_ITEM(bound, 0);
+    }
+    AwaitableObject *awaitable = actx_awaitable_new(self->state, &actx_manager_exit_ops, op);
+    if (awaitable != NULL && args[0] != Py_None) {
+        awaitable->has_refs = true;
+        awaitable->refs[REF_TYPE] = Py_NewRef(args[0]);
+        awaitable->refs[REF_VALUE] = Py_NewRef(args[1]);
+        awaitable->refs[REF_TRACEBACK] = Py_NewRef(args[2]);
+    }
+    Py_XDECREF(bound);
+    return (PyObject *)awaitable;
+}
+
+const MethodDef actx_manager_aenter = {
+    "__aenter__", "_AsyncGeneratorContextManager.__aenter__", manager_aenter_doc, manager_aenter,
+};
+
+const MethodDef actx_manager_aexit = {
+    "__aexit__", "_AsyncGeneratorContextManager.__aexit__", manager_aexit_doc, manager_aexit,
+};

@@ -1,8 +1,8 @@
 """The async half of contextlib, several times faster and otherwise the same.
 
-The names below replace those of :mod:`contextlib`.  On CPython they are written in C; on any other implementation they are
-the running interpreter's own.  ``implementation`` says which ("c" or "stdlib"), ``drive`` how async generators are run
-("direct" or "public").
+The names below replace those of :mod:`contextlib`.  On CPython they are written in C; on any other implementation they
+are the running interpreter's own.  ``implementation`` says which ("c" or "stdlib"), ``drive`` how async generators are
+run ("direct" or "public").
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Python that the C code makes its objects from, or learns from, when it is imported.
 
-What must be a real function or a real class of the interpreter is written here: the functions that users get, the classes with
-abstract bases, and the signatures that wrong calls are measured against.  The names with an underscore that are not defined
-here belong to the C module, whose globals the functions are given.
+What must be a real function or a real class of the interpreter is written here: the functions that users get, the classes
+with abstract bases, and the signatures that wrong calls are measured against.  Names with an underscore that are not
+defined here belong to the C module, whose names are the functions' globals.
 """
 
 import contextlib
@@ -33,7 +33,10 @@ class InstanceDoc(property):
     """``__doc__`` of a class whose instances may have another."""
 
     def __get__(self, instance, owner=None):
-        return self.class_doc if instance is None else super().__get__(instance, owner)
+        if instance is not None:
+            with contextlib.suppress(AttributeError):
+                return super().__get__(instance, owner)
+        return self.class_doc
 
 
 def manager_class(base, aenter, aexit, recreate_cm):
@@ -57,7 +60,9 @@ def manager_class(base, aenter, aexit, recreate_cm):
 
 def manager_getstate(self):
     """What the stdlib's manager has in its dictionary; copies are made from it."""
-    attributes = {name: getattr(self, name) for name in ("gen", "func", "args", "kwds", "__doc__") if hasattr(self, name)}
+    attributes = {
+        name: getattr(self, name) for name in ("gen", "func", "args", "kwds", "__doc__") if hasattr(self, name)
+    }
     return attributes | vars(self)
 
 
@@ -67,8 +72,14 @@ def manager_setstate(self, state):
 
 
 def manager_reduce_ex(self, protocol):
-    """Refuse to pickle the generator, not the manager, whatever the protocol: as the stdlib's does."""
-    return object.__reduce_ex__(self, max(protocol, 2))
+    """Copies share the generator; pickling and deep copies fail on it, hence it comes first."""
+    return restore_manager, (getattr(self, "gen", None), type(self), self.__getstate__())
+
+
+def restore_manager(gen, cls, state):
+    self = cls.__new__(cls)
+    self.__setstate__(state)
+    return self
 
 
 def adopt(cls, twin):

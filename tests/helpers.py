@@ -146,6 +146,14 @@ def close_reaches_generator(lib):
     return lib.name != "stdlib" or VERSION >= (3, 13)
 
 
+def left_marked(phase):
+    """Whether a generator closed in that phase, finished as it is, is still marked as running.
+
+    Before 3.13 the object that aclose() returns does not take the mark away when it is closed.
+    """
+    return phase.startswith("clean-up") and VERSION < (3, 13)
+
+
 def outcome(function, *args):
     """("returned", value) or ("raised", type, text): for what must be the same, in words that vary by version."""
     try:

@@ -1,7 +1,7 @@
 /* Awaiting from C; see await.h for the contracts.
 
-   The rules are those of the interpreter's GET_AWAITABLE and SEND instructions and of throw() and close() of a coroutine
-   that is suspended in them (Objects/genobject.c). */
+   The rules are those of the interpreter's GET_AWAITABLE and SEND instructions and of throw() and close() of a
+   coroutine that is suspended in them (Objects/genobject.c). */
 #include "await.h"
 #include "state.h"
 
@@ -19,8 +19,8 @@ is_iterable_coroutine(PyObject *object)
     return flagged;
 }
 
-/* 1 when some other coroutine is suspended in awaiting this one, 0 when not, -1 on error.  Who awaits holds a reference, so a
-   coroutine known to nobody else needs no look at its state. */
+/* 1 when some other coroutine is suspended in awaiting this one, 0 when not, -1 on error.  Who awaits holds a
+   reference, so a coroutine known to nobody else needs no look at its state. */
 static int
 coroutine_is_awaiting(ModuleState *state, PyObject *coroutine)
 {
@@ -138,8 +138,8 @@ take_stop_iteration_value(void)
     return value;
 }
 
-/* Call a bound throw().  A coroutine that throws into the one it awaits does so without the warning that its public throw()
-   gives for three arguments, hence the exception is made here and passed alone. */
+/* Call a bound throw().  A coroutine that throws into the one it awaits does so without the warning that its
+   public throw() gives for three arguments, hence the exception is made here and passed alone. */
 static PyObject *
 call_throw(PyObject *method, PyObject *iterator, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -173,8 +173,8 @@ actx_await_throw(ModuleState *state, PyObject *iterator, PyObject *const *args, 
     return *value != NULL ? AWAIT_RETURN : AWAIT_ERROR;
 }
 
-/* close() of the objects through which an async generator is run: before 3.13 it only marks them, and the generator would be taken
-   for running ever after. */
+/* close() of the objects through which an async generator is run: before 3.13 it only marks them, and the
+   generator would be taken for running ever after. */
 static int
 close_by_throwing(ModuleState *state, PyObject *iterator)
 {

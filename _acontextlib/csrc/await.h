@@ -1,5 +1,5 @@
-/* What the interpreter does for `await expression` inside a coroutine, for C code: get the iterator of an awaitable, then
-   send to it, throw into it and close it until it has a result. */
+/* What the interpreter does for `await expression` inside a coroutine, for C code: get the iterator of an
+   awaitable, then send to it, throw into it and close it until it has a result. */
 #ifndef ACTX_AWAIT_H
 #define ACTX_AWAIT_H
 

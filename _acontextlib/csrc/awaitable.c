@@ -1,8 +1,8 @@
 /* The coroutine-like object that every asynchronous method returns; see awaitable.h for the contract of its steps.
 
-   awaitable_drive() is the truth: am_send, tp_iternext and send() are thin over it; throw() and close() enter the same driver with
-   something else to inject.  Mirrors gen_send_ex2, gen_throw and gen_close in CPython's Objects/genobject.c as they are for
-   coroutines. */
+   awaitable_drive() is the truth: am_send, tp_iternext and send() are thin over it; throw() and close() enter the
+   same driver with something else to inject.  Mirrors gen_send_ex2, gen_throw and gen_close in CPython's
+   Objects/genobject.c as they are for coroutines. */
 #include "awaitable.h"
 
 #include <structmember.h>
@@ -121,17 +121,17 @@ awaitable_tp_dealloc(AwaitableObject *self)
 
 /* -- awaiting: the target, with what this procedure handles as the handled exception -- */
 
-#define WHILE_HANDLING(self, statement)                 \
-    do {                                                \
-        if ((self)->handled == NULL) {                  \
-            statement;                                  \
-        }                                               \
-        else {                                          \
-            HandledScope scope_;                        \
-            actx_handled_push(&scope_, self->handled);  \
-            statement;                                  \
-            actx_handled_pop(&scope_);                  \
-        }                                               \
+#define WHILE_HANDLING(self, statement)                \
+    do {                                               \
+        if ((self)->handled == NULL) {                 \
+            statement;                                 \
+        }                                              \
+        else {                                         \
+            HandledScope scope_;                       \
+            actx_handled_push(&scope_, self->handled); \
+            statement;                                 \
+            actx_handled_pop(&scope_);                 \
+        }                                              \
     } while (0)
 
 static AwaitOutcome
@@ -260,8 +260,8 @@ awaitable_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     return self->ops->step(self, outcome, value);
 }
 
-/* The exception that is set was thrown in: it gets the one that this procedure handles as its context, as whatever is thrown into a
-   coroutine does. */
+/* The exception that is set was thrown in: it gets the one that this procedure handles as its context, as whatever
+   is thrown into a coroutine does. */
 static void
 awaitable_chain_thrown(AwaitableObject *self)
 {
@@ -388,8 +388,8 @@ awaitable_deliver(PySendResult sent, PyObject *result)
     return result;
 }
 
-/* The interpreter's `await` on 3.12 to 3.14 comes here, and takes the value out of the StopIteration at once.  None needs no
-   exception to travel in, and False, which most exits give, no new one. */
+/* The interpreter's `await` on 3.12 to 3.14 comes here, and takes the value out of the StopIteration at once.
+   None needs no exception to travel in, and False, which most exits give, no new one. */
 static PyObject *
 awaitable_tp_iternext(AwaitableObject *self)
 {
@@ -423,8 +423,8 @@ actx_awaitable_send(AwaitableObject *self, PyObject *arg)
 PyDoc_STRVAR(awaitable_throw_doc,
              "throw($self, typ, val=None, tb=None, /)\n--\n\n"
              "Raise the exception where it is suspended; return what is handed out where it suspends next.\n\n"
-             "Raises StopIteration with the result when it is done, or what the operation raised.  The form with three\n"
-             "arguments is deprecated from Python 3.12 on.");
+             "Raises StopIteration with the result when it is done, or what the operation raised.  The form with\n"
+             "three arguments is deprecated from Python 3.12 on.");
 
 static PyObject *
 awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
@@ -442,18 +442,20 @@ awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
                      1) < 0) {
         return NULL;
     }
-    bool idle = self->status == STATUS_CREATED || self->status == STATUS_SUSPENDED;
+    AwaitableStatus status = self->status;
+    bool idle = status == STATUS_CREATED || status == STATUS_SUSPENDED;
     if (!idle && ACTX_THROW_CHECKS_STATE_FIRST) {
         awaitable_check(self, Py_None);
         return NULL;
     }
-    if (self->status == STATUS_SUSPENDED && !PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
-        return awaitable_deliver(awaitable_throw_in(self, args, nargs, &result), result);
+    PySendResult sent;
+    if (status == STATUS_SUSPENDED && !PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+        sent = awaitable_throw_in(self, args, nargs, &result);
+        return awaitable_deliver(sent, result);
     }
-    if (self->status == STATUS_SUSPENDED && awaitable_close_target(self) < 0) {
-        return awaitable_deliver(awaitable_raise_in(self, &result), result);
-    }
-    if (actx_await_raise(args, nargs) < 0) {
+    bool closed = status != STATUS_SUSPENDED || awaitable_close_target(self) == 0;
+    if (closed && actx_await_raise(args, nargs) < 0) {
+        self->status = status;
         return NULL;
     }
     if (!idle) {
@@ -461,12 +463,13 @@ awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
         awaitable_check(self, Py_None);
         return NULL;
     }
-    return awaitable_deliver(awaitable_raise_in(self, &result), result);
+    sent = awaitable_raise_in(self, &result);
+    return awaitable_deliver(sent, result);
 }
 
 PyDoc_STRVAR(awaitable_close_doc,
              "close($self, /)\n--\n\n"
-             "Raise GeneratorExit where it is suspended, which must end it; if it was never started it never will be.\n\n"
+             "Raise GeneratorExit where it is suspended, which must end it; never started, it never will be.\n\n"
              "Raises RuntimeError when it suspends once more, or what the operation raised in place of GeneratorExit.");
 
 static PyObject *

@@ -1,9 +1,9 @@
 /* The engine: a coroutine-like object that runs a procedure written as steps.
 
-   An awaitable belongs to an owner (a context manager, an exit stack) and has a table of operations.  `start` is called when it is
-   first resumed.  A step that has to await something calls one of the actx_awaitable_*() functions below; if the outcome
-   is AWAIT_NEXT it returns that at once, and the engine keeps resuming what is awaited until it has an outcome to pass
-   to `step`, which goes on from there.
+   An awaitable belongs to an owner (a context manager, an exit stack) and has a table of operations.  `start` is called
+   when it is first resumed.  A step that has to await something calls one of the actx_awaitable_*() functions below; if
+   the outcome is AWAIT_NEXT it returns that at once, and the engine keeps resuming what is awaited until it has an
+   outcome to pass to `step`, which goes on from there.
 
        CREATED --send(None)--> RUNNING --AWAIT_NEXT--> SUSPENDED --send, throw, close--> RUNNING ...
           |                       |
@@ -34,19 +34,19 @@ enum { AWAITABLE_REFS = 4 };
 
 struct AwaitableObject {
     PyObject_HEAD
-    ModuleState *state;              // borrowed, kept alive by the type
+    ModuleState *state;  // borrowed, kept alive by the type
     const AwaitableOps *ops;
     PyObject *owner;                 // strong; NULL when finished
     PyObject *target;                // strong; what is being awaited: an iterator or an async generator
-    PyObject *handled;               // strong; the exception this procedure is handling, as an except block would; or NULL
+    PyObject *handled;               // strong; the exception being handled, as by an except block; or NULL
     PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own; sets has_refs where it uses them
     struct AwaitableLabels *labels;  // owned; names and origin where they are not the usual ones, or NULL
     PyObject *weakrefs;
-    uint8_t status;                  // AwaitableStatus
-    uint8_t phase;                   // for the steps: where they stopped
-    bool target_is_generator;        // driven directly, through generator.h
-    bool has_refs;                   // refs or handled may not be NULL
-    bool finalized;                  // the collector keeps a mark for that, which a reused object must not have
+    uint8_t status;            // AwaitableStatus
+    uint8_t phase;             // for the steps: where they stopped
+    bool target_is_generator;  // driven directly, through generator.h
+    bool has_refs;             // refs or handled may not be NULL
+    bool finalized;            // the collector keeps a mark for that, which a reused object must not have
 };
 
 /* A new awaitable for a method of `owner` (borrowed). */

@@ -1,8 +1,8 @@
 /* What can be asked of an awaitable: the attributes that coroutines have, and __await__().
 
-   The await chain (cr_await, cr_frame, cr_code) passes through to the generator that a manager runs, or to whatever an exit stack is
-   awaiting, so that whoever walks it sees where a task really waits.  Where there is nothing to show they raise
-   AttributeError; of a finished awaitable they are None. */
+   The await chain (cr_await, cr_frame, cr_code) passes through to the generator that a manager runs, or to
+   whatever an exit stack is awaiting, so that whoever walks it sees where a task really waits.  Where there is
+   nothing to show they raise AttributeError; of a finished awaitable they are None. */
 #include "awaitable.h"
 
 /* -- labels: rarely needed, hence apart -- */
@@ -190,7 +190,8 @@ awaitable_get_inner(AwaitableObject *self, void *closure)
 
 PyGetSetDef actx_awaitable_getset[] = {
     {"__name__", (getter)awaitable_get_name, (setter)awaitable_set_name, "name of the coroutine", "__name__"},
-    {"__qualname__", (getter)awaitable_get_name, (setter)awaitable_set_name, "qualified name of the coroutine", "__qualname__"},
+    {"__qualname__", (getter)awaitable_get_name, (setter)awaitable_set_name, "qualified name of the coroutine",
+     "__qualname__"},
     {"cr_await", (getter)awaitable_get_inner, NULL, "object that is being awaited, however deep, or None", "await"},
     {"cr_frame", (getter)awaitable_get_inner, NULL, "frame of the generator that runs, or None", "frame"},
     {"cr_code", (getter)awaitable_get_inner, NULL, "code of the generator that runs", "code"},

@@ -63,8 +63,9 @@ PyGen_GetCode(PyGenObject *generator)
 #define ACTX_HAS_FUNCTION_VECTORCALL 0
 #endif
 
-/* 3.11 runs a coroutine that was never started when something is thrown into it, so that a StopIteration comes out as
-   RuntimeError; later ones only raise.  From 3.15 on throw() looks at the coroutine before it looks at its arguments. */
+/* 3.11 runs a coroutine that was never started when something is thrown into it, so that a StopIteration comes out
+   as RuntimeError; later ones only raise.  From 3.15 on throw() looks at the coroutine before it looks at its
+   arguments. */
 #if PY_VERSION_HEX < 0x030c0000
 #define ACTX_WRAPS_FIRST_THROWN 1
 #else
@@ -76,7 +77,8 @@ PyGen_GetCode(PyGenObject *generator)
 #define ACTX_THROW_CHECKS_STATE_FIRST 0
 #endif
 
-/* 3.13: close() of what asend() and athrow() return closes the generator's await; before, it only marks the object. */
+/* 3.13: close() of what asend() and athrow() return closes the generator's await; before, it only marks the
+   object. */
 #if PY_VERSION_HEX >= 0x030d0000
 #define ACTX_STEP_CLOSE_ONLY_MARKS 0
 #else
@@ -146,7 +148,8 @@ actx_compat_bad_iterator(PyObject *awaitable, PyObject *iterator, bool is_corout
 #if PY_VERSION_HEX >= 0x030e0000
 #define ACTX_WRAPPER_ASSIGNMENTS "__module__", "__name__", "__qualname__", "__doc__", "__annotate__", "__type_params__"
 #elif PY_VERSION_HEX >= 0x030c0000
-#define ACTX_WRAPPER_ASSIGNMENTS "__module__", "__name__", "__qualname__", "__doc__", "__annotations__", "__type_params__"
+#define ACTX_WRAPPER_ASSIGNMENTS \
+    "__module__", "__name__", "__qualname__", "__doc__", "__annotations__", "__type_params__"
 #else
 #define ACTX_WRAPPER_ASSIGNMENTS "__module__", "__name__", "__qualname__", "__doc__", "__annotations__"
 #endif

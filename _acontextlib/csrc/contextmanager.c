@@ -1,7 +1,8 @@
 /* _AsyncGeneratorContextManager: the object that a decorated function returns.
 
-   Made by decorator.c with the generator already created; its __aenter__() and __aexit__() are in enter_exit.c.  It owns the generator and, until it is entered, the function and the arguments, which only
-   _recreate_cm() and curious users need: they stay the vector they came as until somebody asks.
+   Made by decorator.c with the generator already created; its __aenter__() and __aexit__() are in enter_exit.c.
+   It owns the generator and, until it is entered, the function and the arguments, which only _recreate_cm() and
+   curious users need: they stay the vector they came as until somebody asks.
 
    Mirrors _GeneratorContextManagerBase and _AsyncGeneratorContextManager of contextlib. */
 #include "contextmanager.h"
@@ -98,8 +99,8 @@ manager_tp_dealloc(ManagerObject *self)
     Py_DECREF(type);
 }
 
-/* Instances of the class itself have no slots, no finalizer and no dictionary beside those of its base, hence the general
-   deallocator of classes made in Python has nothing to do for them but to take time. */
+/* Instances of the class itself have no slots, no finalizer and no dictionary beside those of its base, hence the
+   general deallocator of classes made in Python has nothing to do for them but to take time. */
 void
 actx_manager_adopt_class(PyTypeObject *type)
 {
@@ -222,8 +223,8 @@ actx_manager_from_tuple(ModuleState *state, PyObject *func, PyObject *args, PyOb
     return (PyObject *)self;
 }
 
-/* The same for an instance of a subclass, attribute by attribute: the subclass may have properties of these names, and finds a
-   `__doc__` in itself before it would ask the class it derives from. */
+/* The same for an instance of a subclass, attribute by attribute: the subclass may have properties of these names,
+   and finds a `__doc__` in itself before it would ask the class it derives from. */
 static int
 manager_set_call_attributes(ManagerObject *self, PyObject *func, PyObject *args, PyObject *kwds)
 {
@@ -354,7 +355,8 @@ error:
     return -1;
 }
 
-/* Call the function again with the vector that is kept.  Held on its own meanwhile: the call may enter this manager. */
+/* Call the function again with the vector that is kept.  Held on its own meanwhile: the call may enter this
+   manager. */
 static PyObject *
 manager_recreate_inline(ManagerObject *self)
 {
@@ -409,7 +411,10 @@ manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
 }
 
 const MethodDef actx_manager_recreate = {
-    "_recreate_cm", "_GeneratorContextManagerBase._recreate_cm", manager_recreate_doc, manager_recreate,
+    "_recreate_cm",
+    "_GeneratorContextManagerBase._recreate_cm",
+    manager_recreate_doc,
+    manager_recreate,
 };
 
 /* -- attributes: what contextlib keeps in the instance dictionary -- */

@@ -1,4 +1,5 @@
-/* _AsyncGeneratorContextManager: the object, shared by the file that makes it and the one that enters and exits it. */
+/* _AsyncGeneratorContextManager: the object, shared by the file that makes it and the one that enters and exits
+   it. */
 #ifndef ACTX_CONTEXTMANAGER_H
 #define ACTX_CONTEXTMANAGER_H
 
@@ -27,7 +28,7 @@ typedef struct {
     PyObject *items[INLINE_ARGS];  // strong or NULL, see ArgsForm
     PyObject *dict;
     PyObject *weakrefs;
-    uint8_t form;                  // ArgsForm
+    uint8_t form;  // ArgsForm
     uint8_t count;
 } ManagerObject;
 

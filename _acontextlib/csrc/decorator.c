@@ -1,8 +1,9 @@
 /* asynccontextmanager() and the functions it returns.
 
-   Both are real Python functions with a body from _templates.py.  On 3.12 and later a C vectorcall does what the body would;
-   on 3.11 the interpreter runs the body, which calls the builtins below.  A vectorcall is given nothing but the function: it
-   finds the module state in the function's globals, which are a dictionary of a type of ours.
+   Both are real Python functions with a body from _templates.py.  On 3.12 and later a C vectorcall does what the
+   body would; on 3.11 the interpreter runs the body, which calls the builtins below.  A vectorcall is given
+   nothing but the function: it finds the module state in the function's globals, which are a dictionary of a type
+   of ours.
 
    Mirrors asynccontextmanager() of contextlib and update_wrapper() of functools. */
 #include "decorator.h"
@@ -56,7 +57,8 @@ closure_new(PyObject *func)
 
 static PyObject *decorate(ModuleState *state, PyObject *func);
 
-/* The names of the module, but for its own: a function whose __module__ is not copied from another has contextlib's. */
+/* The names of the module, but for its own: a function whose __module__ is not copied from another has
+   contextlib's. */
 static int
 globals_fill(PyObject *globals, PyObject *module)
 {
@@ -71,8 +73,8 @@ globals_fill(PyObject *globals, PyObject *module)
 
 #if ACTX_HAS_FUNCTION_VECTORCALL
 
-/* The globals of the functions made here: a dictionary that knows the module's state.  Looking up a builtin in it instead, to ask
-   that for its module, took as long as allocating the manager. */
+/* The globals of the functions made here: a dictionary that knows the module's state.  Looking up a builtin in it
+   instead, to ask that for its module, took as long as allocating the manager. */
 typedef struct {
     PyDictObject dict;
     ModuleState *state;  // borrowed, kept alive by the type
@@ -175,7 +177,8 @@ decorator_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, P
 {
     PyFunctionObject *function = (PyFunctionObject *)callable;
     ModuleState *state = function_state(function);
-    if (state == NULL || function->func_code != state->decorator_code || PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) {
+    if (state == NULL || function->func_code != state->decorator_code || PyVectorcall_NARGS(nargsf) != 1 ||
+        kwnames != NULL) {
         return run_body(callable, args, nargsf, kwnames);
     }
     return decorate(state, args[0]);

@@ -1,7 +1,8 @@
-/* Entering and leaving a context manager made from an async generator: the steps of its awaitables, over generator.h.
+/* Entering and leaving a context manager made from an async generator: the steps of its awaitables, over
+   generator.h.
 
-   Mirrors __aenter__() and __aexit__() of contextlib's _AsyncGeneratorContextManager; the comments quote the lines that stand
-   there. */
+   Mirrors __aenter__() and __aexit__() of contextlib's _AsyncGeneratorContextManager; the comments quote the lines
+   that stand there. */
 #include "contextmanager.h"
 #include "errors.h"
 
@@ -57,8 +58,8 @@ const AwaitableOps actx_manager_enter_ops = {
 
 /* -- __aexit__ -- */
 
-enum { REF_TYPE, REF_VALUE, REF_TRACEBACK };       // what the body raised, or all NULL
-enum { PHASE_NEXT, PHASE_THROW, PHASE_CLOSE };     // which of the three is being awaited
+enum { REF_TYPE, REF_VALUE, REF_TRACEBACK };    // what the body raised, or all NULL
+enum { PHASE_NEXT, PHASE_THROW, PHASE_CLOSE };  // which of the three is being awaited
 
 static AwaitOutcome
 return_bool(PyObject **value, bool flag)
@@ -122,8 +123,8 @@ manager_end_next(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     }
 }
 
-/* `exc.__traceback__ = traceback; return False`.  Set past the attribute, for classes that forbid setting attributes: those
-   exceptions come through as themselves. */
+/* `exc.__traceback__ = traceback; return False`.  Set past the attribute, for classes that forbid setting
+   attributes: those exceptions come through as themselves. */
 static AwaitOutcome
 manager_pass_through(AwaitableObject *self, PyObject *exc, PyObject *raised, PyObject **value)
 {
@@ -135,7 +136,8 @@ manager_pass_through(AwaitableObject *self, PyObject *exc, PyObject *raised, PyO
     return failed < 0 ? AWAIT_ERROR : return_bool(value, false);
 }
 
-/* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib but for the identity test, which is first. */
+/* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib but for the identity test, which
+   is first. */
 static AwaitOutcome
 manager_handle_thrown(AwaitableObject *self, PyObject **value)
 {
@@ -261,8 +263,8 @@ manager_aenter(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
 
 PyDoc_STRVAR(manager_aexit_doc,
              "Run the generator to its end, with the exception raised at its yield if typ is not None.\n\n"
-             "The awaitable's result is true when the exception is suppressed.  Raises RuntimeError when the generator\n"
-             "yields again, and whatever it raises that is not the exception itself.");
+             "The awaitable's result is true when the exception is suppressed.  Raises RuntimeError when the\n"
+             "generator yields again, and whatever it raises that is not the exception itself.");
 
 static PyObject *
 manager_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -288,9 +290,15 @@ manager_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
 }
 
 const MethodDef actx_manager_aenter = {
-    "__aenter__", "_AsyncGeneratorContextManager.__aenter__", manager_aenter_doc, manager_aenter,
+    "__aenter__",
+    "_AsyncGeneratorContextManager.__aenter__",
+    manager_aenter_doc,
+    manager_aenter,
 };
 
 const MethodDef actx_manager_aexit = {
-    "__aexit__", "_AsyncGeneratorContextManager.__aexit__", manager_aexit_doc, manager_aexit,
+    "__aexit__",
+    "_AsyncGeneratorContextManager.__aexit__",
+    manager_aexit_doc,
+    manager_aexit,
 };

@@ -31,8 +31,8 @@ actx_handled_pop(HandledScope *scope)
 /* Raise StopIteration with exactly this value (borrowed), tuples and exceptions included. */
 void actx_error_set_stop_iteration(PyObject *value);
 
-/* Raise the StopIteration(False) kept in *slot (strong or NULL), for a caller that takes the value out at once; false, and nothing
-   is raised, where it is still in somebody's hands. */
+/* Raise the StopIteration(False) kept in *slot (strong or NULL), for a caller that takes the value out at once;
+   false, and nothing is raised, where it is still in somebody's hands. */
 bool actx_error_set_stop_false(PyObject **slot);
 
 /* What a coroutine does to a StopIteration that leaves it: raise RuntimeError from it. */

@@ -36,7 +36,8 @@ actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen)
 
 /* -- the direct drive -- */
 
-/* Tell the thread's hooks of a generator before it is first resumed.  The mark comes first: the hook may itself drive it. */
+/* Tell the thread's hooks of a generator before it is first resumed.  The mark comes first: the hook may itself
+   drive it. */
 static int
 generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
 {
@@ -59,8 +60,8 @@ generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
     return 0;
 }
 
-/* The generator raised: the operation is over.  StopAsyncIteration means that it came to its end; its own it cannot be, one that
-   it raises arrives as a RuntimeError. */
+/* The generator raised: the operation is over.  StopAsyncIteration means that it came to its end; its own it
+   cannot be, one that it raises arrives as a RuntimeError. */
 static AwaitOutcome
 generator_finish(const GeneratorDrive *drive, PyObject *gen)
 {
@@ -129,7 +130,8 @@ actx_generator_next(const GeneratorDrive *drive, PyObject *gen, PyObject **value
 }
 
 AwaitOutcome
-actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
+actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject **value)
 {
     mark_set(drive, gen, MARK_RUNNING, 1);
     PyObject *result = ((_PyCFunctionFast)(void (*)(void))drive->throw_)(gen, args, nargs);
@@ -200,12 +202,14 @@ marks_are(const GeneratorDrive *drive, PyObject *gen, char hooks_inited, char cl
            mark_get(drive, gen, MARK_RUNNING) == running;
 }
 
-/* Where, before the marks, the one pointer stands that was NULL in `before` and is `finalizer` now; 0 if not just one is. */
+/* Where, before the marks, the one pointer stands that was NULL in `before` and is `finalizer` now; 0 if not just
+   one is. */
 static Py_ssize_t
 find_finalizer(const GeneratorDrive *drive, PyObject *gen, const char *before, PyObject *finalizer)
 {
     Py_ssize_t found = 0;
-    for (Py_ssize_t at = sizeof(PyObject); at + (Py_ssize_t)sizeof(PyObject *) <= drive->marks; at += sizeof(PyObject *)) {
+    for (Py_ssize_t at = sizeof(PyObject); at + (Py_ssize_t)sizeof(PyObject *) <= drive->marks;
+         at += sizeof(PyObject *)) {
         PyObject *was, *is;
         memcpy(&was, before + at, sizeof(was));
         memcpy(&is, (char *)gen + at, sizeof(is));

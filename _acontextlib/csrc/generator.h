@@ -1,9 +1,10 @@
 /* Driving an async generator, one operation at a time.
 
-   Two drives do the same.  The *public* one goes through the objects that anext(), athrow() and aclose() return.  The
-   *direct* one resumes the generator itself and keeps the marks that those objects would keep: which marks, and where they
-   are, is learnt from a generator driven for the purpose when the module is imported (actx_generator_probe).  On an
-   interpreter that does not look as expected the public drive is used; nothing else depends on the outcome.
+   Two drives do the same.  The *public* one goes through the objects that anext(), athrow() and aclose() return.
+   The direct* one resumes the generator itself and keeps the marks that those objects would keep: which marks, and
+   where they are, is learnt from a generator driven for the purpose when the module is imported
+   (actx_generator_probe).  On an interpreter that does not look as expected the public drive is used; nothing else
+   depends on the outcome.
 
    The direct functions below may only be called when actx_generator_is_direct() says so. */
 #ifndef ACTX_GENERATOR_H
@@ -24,8 +25,8 @@ typedef struct {
     char created, awaiting, at_yield;  // frame states; on 3.11 and 3.12 the last two are one
 } GeneratorDrive;
 
-/* Learn how to drive directly; leaves drive.direct false where anything is not as expected.  `probe` and `pause_type` are
-   probe() and Pause of _templates.py.  -1 only on MemoryError and the like. */
+/* Learn how to drive directly; leaves drive.direct false where anything is not as expected.  `probe` and
+   `pause_type` are probe() and Pause of _templates.py.  -1 only on MemoryError and the like. */
 int actx_generator_probe(GeneratorDrive *drive, PyObject *probe, PyObject *pause_type);
 
 /* Whether `gen` is an async generator that the direct drive may run. */
@@ -38,7 +39,8 @@ actx_generator_is_direct(const GeneratorDrive *drive, PyObject *gen)
 /* Whether it stands at a yield, so that throw() may be called on it directly. */
 bool actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen);
 
-/* Begin `await anext(gen)`.  AWAIT_RETURN: it yielded *value; AWAIT_NEXT: it awaits, continue with actx_generator_send(). */
+/* Begin `await anext(gen)`.  AWAIT_RETURN: it yielded *value; AWAIT_NEXT: it awaits, continue with
+   actx_generator_send(). */
 AwaitOutcome actx_generator_next(const GeneratorDrive *drive, PyObject *gen, PyObject **value);
 
 /* Begin `await gen.athrow(*args)` on a generator at a yield, or throw into one that awaits. */
@@ -48,7 +50,8 @@ AwaitOutcome actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, Py
 /* Continue an operation whose last outcome was AWAIT_NEXT. */
 AwaitOutcome actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyObject **value);
 
-/* Give up an operation whose last outcome was AWAIT_NEXT: close what the generator awaits and raise GeneratorExit there. */
+/* Give up an operation whose last outcome was AWAIT_NEXT: close what the generator awaits and raise GeneratorExit
+   there. */
 int actx_generator_close(const GeneratorDrive *drive, PyObject *gen);
 
 /* What `anext(gen)` returns, for the public drive and for objects that only look like async generators. */

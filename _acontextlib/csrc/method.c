@@ -1,7 +1,8 @@
 /* Methods and bound methods; see method.h for why they are not the interpreter's.
 
-   A method is a descriptor that stands in the dictionary of a class; binding it gives an object that holds the instance.  Both
-   are called by vectorcall and answer the questions that types.FunctionType and types.MethodType answer. */
+   A method is a descriptor that stands in the dictionary of a class; binding it gives an object that holds the
+   instance.  Both are called by vectorcall and answer the questions that types.FunctionType and types.MethodType
+   answer. */
 #include "method.h"
 
 #include <structmember.h>
@@ -9,7 +10,7 @@
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    ModuleState *state;   // borrowed, kept alive by the type
+    ModuleState *state;  // borrowed, kept alive by the type
     const MethodDef *def;
     PyTypeObject *type;   // strong; the class whose instances it is for
     PyObject *signature;  // strong; see actx_method_new()
@@ -169,16 +170,11 @@ static PyGetSetDef bound_getset[] = {
 };
 
 static PyType_Slot bound_slots[] = {
-    {Py_tp_dealloc, bound_tp_dealloc},
-    {Py_tp_traverse, bound_tp_traverse},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_repr, bound_tp_repr},
-    {Py_tp_hash, bound_tp_hash},
-    {Py_tp_richcompare, bound_tp_richcompare},
-    {Py_tp_getattro, bound_tp_getattro},
-    {Py_tp_members, bound_members},
-    {Py_tp_getset, bound_getset},
-    {0, NULL},
+    {Py_tp_dealloc, bound_tp_dealloc},   {Py_tp_traverse, bound_tp_traverse},
+    {Py_tp_call, PyVectorcall_Call},     {Py_tp_repr, bound_tp_repr},
+    {Py_tp_hash, bound_tp_hash},         {Py_tp_richcompare, bound_tp_richcompare},
+    {Py_tp_getattro, bound_tp_getattro}, {Py_tp_members, bound_members},
+    {Py_tp_getset, bound_getset},        {0, NULL},
 };
 
 PyType_Spec actx_bound_method_spec = {
@@ -212,7 +208,8 @@ method_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyOb
         PyObject *bound = PyObject_Vectorcall(method->signature, args, nargsf, kwnames);
         if (bound != NULL) {  // self was given by name
             Py_DECREF(bound);
-            PyErr_Format(PyExc_TypeError, "%s() needs its instance as the first positional argument", method->def->qualname);
+            PyErr_Format(PyExc_TypeError, "%s() needs its instance as the first positional argument",
+                         method->def->qualname);
         }
         return NULL;
     }
@@ -325,14 +322,10 @@ static PyGetSetDef method_getset[] = {
 };
 
 static PyType_Slot method_slots[] = {
-    {Py_tp_dealloc, method_tp_dealloc},
-    {Py_tp_traverse, method_tp_traverse},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_descr_get, method_tp_descr_get},
-    {Py_tp_repr, method_tp_repr},
-    {Py_tp_members, method_members},
-    {Py_tp_getset, method_getset},
-    {0, NULL},
+    {Py_tp_dealloc, method_tp_dealloc}, {Py_tp_traverse, method_tp_traverse},
+    {Py_tp_call, PyVectorcall_Call},    {Py_tp_descr_get, method_tp_descr_get},
+    {Py_tp_repr, method_tp_repr},       {Py_tp_members, method_members},
+    {Py_tp_getset, method_getset},      {0, NULL},
 };
 
 PyType_Spec actx_method_spec = {

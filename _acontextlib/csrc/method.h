@@ -1,7 +1,9 @@
-/* Methods of our classes that `async with` calls: what a method descriptor of the interpreter does, at a fraction of its cost.
+/* Methods of our classes that `async with` calls: what a method descriptor of the interpreter does, at a fraction
+   of its cost.
 
-   Up to 3.13 `async with` binds __aenter__ and __aexit__ to the manager, and two builtin bound methods took a seventh of the whole
-   operation.  The bound methods here come from a freelist; calls that need no binding go straight to the function. */
+   Up to 3.13 `async with` binds __aenter__ and __aexit__ to the manager, and two builtin bound methods took a
+   seventh of the whole operation.  The bound methods here come from a freelist; calls that need no binding go
+   straight to the function. */
 #ifndef ACTX_METHOD_H
 #define ACTX_METHOD_H
 
@@ -15,15 +17,17 @@ typedef struct {
     PyObject *(*call)(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 } MethodDef;
 
-/* A new method.  `signature` is a Python function with the method's parameters, for inspect and for calls without self. */
+/* A new method.  `signature` is a Python function with the method's parameters, for inspect and for calls without
+   self. */
 PyObject *actx_method_new(ModuleState *state, const MethodDef *def, PyObject *signature);
 
 /* Name the class whose instances the method is for, once there is one. */
 void actx_method_set_type(PyObject *method, PyTypeObject *type);
 
-/* The arguments of a call that is not the plain one, bound as Python binds them: what `signature` returns, a tuple; or NULL with
-   Python's error. */
-PyObject *actx_method_bind(PyObject *signature, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+/* The arguments of a call that is not the plain one, bound as Python binds them: what `signature` returns, a
+   tuple; or NULL with Python's error. */
+PyObject *actx_method_bind(PyObject *signature, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames);
 PyObject *actx_method_bind_tuple(PyObject *signature, PyObject *self, PyObject *args, PyObject *kwargs);
 
 extern PyType_Spec actx_method_spec;

@@ -7,10 +7,11 @@
 #include "state.h"
 
 /* Every strong reference that the state holds, for traverse and clear. */
-#define STATE_REFERENCES(X)                                                                                  \
-    X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)            \
-    X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate) X(call) X(warn_unawaited)                    \
-    X(drive.wrapped_type) X(stop_false)
+#define STATE_REFERENCES(X)                                                                                       \
+    X(awaitable_type)                                                                                             \
+    X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(manager_doc) \
+        X(globals) X(decorator_code) X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit)   \
+            X(bind_recreate) X(call) X(warn_unawaited) X(drive.wrapped_type) X(stop_false)
 
 enum { NAMES_COUNT = sizeof(Names) / sizeof(PyObject *) };
 
@@ -136,8 +137,7 @@ templates_init(ModuleState *state, PyObject *templates)
         fetch(templates, "bind_init", &state->bind_init) < 0 ||
         fetch(templates, "bind_aenter", &state->bind_aenter) < 0 ||
         fetch(templates, "bind_aexit", &state->bind_aexit) < 0 ||
-        fetch(templates, "bind_recreate", &state->bind_recreate) < 0 ||
-        fetch(templates, "call", &state->call) < 0 ||
+        fetch(templates, "bind_recreate", &state->bind_recreate) < 0 || fetch(templates, "call", &state->call) < 0 ||
         fetch(templates, "closes_on_misuse", &closes) < 0) {
         return -1;
     }
@@ -234,8 +234,7 @@ module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
-    ACTX_SLOT_INTERPRETERS
-    {0, NULL},
+    ACTX_SLOT_INTERPRETERS{0, NULL},
 };
 
 PyModuleDef actx_module_def = {

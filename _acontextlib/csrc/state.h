@@ -1,5 +1,5 @@
-/* What one instance of the module owns.  Every object of ours keeps a borrowed pointer to it; the object's type keeps the
-   module, and with it the state, alive. */
+/* What one instance of the module owns.  Every object of ours keeps a borrowed pointer to it; the object's type
+   keeps the module, and with it the state, alive. */
 #ifndef ACTX_STATE_H
 #define ACTX_STATE_H
 
@@ -14,17 +14,17 @@ typedef struct {
 } Freelist;
 
 /* Names that the C code looks up: X(field, text). */
-#define ACTX_NAMES(X)                    \
-    X(aclose, "aclose")                  \
-    X(args, "args")                      \
-    X(athrow, "athrow")                  \
-    X(close, "close")                    \
-    X(cr_await, "cr_await")              \
-    X(doc, "__doc__")                    \
-    X(func, "func")                      \
-    X(gen, "gen")                        \
-    X(kwds, "kwds")                      \
-    X(throw_, "throw")                   \
+#define ACTX_NAMES(X)       \
+    X(aclose, "aclose")     \
+    X(args, "args")         \
+    X(athrow, "athrow")     \
+    X(close, "close")       \
+    X(cr_await, "cr_await") \
+    X(doc, "__doc__")       \
+    X(func, "func")         \
+    X(gen, "gen")           \
+    X(kwds, "kwds")         \
+    X(throw_, "throw")      \
     X(wrapped, "__wrapped__")
 
 #define ACTX_NAME_FIELD(field, text) PyObject *field;
@@ -48,7 +48,7 @@ typedef struct ModuleState {
     PyObject *update_wrapper;  // functools.update_wrapper
     bool wraps_natively;       // it copies just what decorator.c copies
 
-    PyObject *bind_init;  // Python functions that hold a method's signature: they return the arguments as a tuple, or
+    PyObject *bind_init;    // Python functions that hold a method's signature: they return the arguments as a tuple, or
     PyObject *bind_aenter;  // raise what the interpreter raises about wrong ones
     PyObject *bind_aexit;
     PyObject *bind_recreate;
@@ -68,8 +68,8 @@ extern PyModuleDef actx_module_def;
 extern PyType_Spec actx_awaitable_spec;
 extern PyType_Spec actx_manager_spec;
 
-/* Take an object out of the list, as its first reference; NULL, without an error, when there is none.  Its fields are as they
-   were left: the deallocator that puts objects here sees to it that they are NULL. */
+/* Take an object out of the list, as its first reference; NULL, without an error, when there is none.  Its fields
+   are as they were left: the deallocator that puts objects here sees to it that they are NULL. */
 static inline PyObject *
 actx_freelist_pop(Freelist *list)
 {

@@ -9,16 +9,21 @@ import sys
 from contextlib import AbstractAsyncContextManager, AsyncContextDecorator
 
 if sys.implementation.name == "cpython":
-    from _acontextlib._core import _AsyncGeneratorContextManager, asynccontextmanager, drive
+    from _acontextlib._core import (
+        AsyncExitStack,
+        _AsyncGeneratorContextManager,
+        aclosing,
+        asynccontextmanager,
+        drive,
+        nullcontext,
+    )
 
     implementation = "c"
 else:
-    from contextlib import _AsyncGeneratorContextManager, asynccontextmanager
+    from contextlib import AsyncExitStack, _AsyncGeneratorContextManager, aclosing, asynccontextmanager, nullcontext
 
     implementation = "stdlib"
     drive = "public"
-
-from contextlib import AsyncExitStack, aclosing, nullcontext
 
 from _acontextlib._install import install, uninstall
 

@@ -6,7 +6,7 @@ defined here belong to the C module, whose names are the functions' globals.
 """
 
 import contextlib
-from contextlib import AbstractAsyncContextManager, AsyncContextDecorator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncContextDecorator
 
 # -- asynccontextmanager and the code of what it returns --
 
@@ -88,6 +88,67 @@ def adopt(cls, twin):
     cls.__module__ = twin.__module__
     cls.__qualname__ = twin.__qualname__
     twin.register(cls)
+
+
+def twin_of(name):
+    return getattr(contextlib, name)
+
+
+def class_like(twin, base, methods):
+    """A class that looks like the stdlib's ``twin``: its layout comes from ``base``, its methods from C."""
+    abstract = tuple(cls for cls in (AbstractContextManager, AbstractAsyncContextManager) if cls in twin.__mro__)
+    stored = tuple(name for name in ("_exit_callbacks", "thing", "enter_result") if hasattr(base, name))
+    # What the stdlib's methods call on a stack, and what subclasses may override.
+    helpers = {
+        name: value
+        for cls in reversed(twin.__mro__)
+        for name, value in vars(cls).items()
+        if name.startswith(("_create_", "_push_"))
+    }
+    state = {"__getstate__": getstate_of(stored), "__setstate__": setstate, "__reduce_ex__": reduce_ex}
+    namespace = {"__slots__": (), "__doc__": twin.__doc__, **helpers, **state, **methods}
+    cls = type(twin)(twin.__name__, (base, *abstract), namespace)
+    adopt(cls, twin)
+    return cls
+
+
+def getstate_of(stored):
+    def __getstate__(self):
+        """The attributes, which the stdlib has all in the dictionary of the instance."""
+        state = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        held = {name: getattr(self, name) for name in stored if hasattr(self, name)}
+        return ({**held, **(attributes or {})}, slots) if slots else {**held, **(attributes or {})}
+
+    return __getstate__
+
+
+def setstate(self, state):
+    for part in state if isinstance(state, tuple) else (state,):
+        for name, value in (part or {}).items():
+            setattr(self, name, value)
+
+
+def reduce_ex(self, protocol):
+    """As of any object; but until install() puts our classes into contextlib, pickles have to find them with us."""
+    import _acontextlib
+
+    cls = type(self)
+    if getattr(_acontextlib, cls.__name__, None) is cls is not getattr(contextlib, cls.__name__):
+        return new_instance, (cls.__name__,), self.__getstate__()
+    return object.__reduce_ex__(self, protocol)
+
+
+def new_instance(name):
+    import _acontextlib
+
+    cls = getattr(_acontextlib, name)
+    return cls.__new__(cls)
+
+
+def unpack_entry(entry):
+    is_sync, callback = entry
+    return is_sync, callback
 
 
 # -- signatures: called with the arguments of a call that C does not take at once --

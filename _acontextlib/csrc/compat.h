@@ -114,6 +114,20 @@ Py_HashPointer(const void *pointer)
 }
 #endif
 
+/* 3.13: the exit stack passes callbacks the exception's own type and traceback; before, the three it has kept. */
+#if PY_VERSION_HEX >= 0x030d0000
+#define ACTX_REFRESHES_TRACEBACK 1
+#else
+#define ACTX_REFRESHES_TRACEBACK 0
+#endif
+
+/* 3.15: the exit stack finds special methods without asking the class for attributes, and binds them at once. */
+#if PY_VERSION_HEX >= 0x030f0000
+#define ACTX_LOOKS_UP_STATICALLY 1
+#else
+#define ACTX_LOOKS_UP_STATICALLY 0
+#endif
+
 /* 3.15 fills in `name` and `obj` of the AttributeError that `del` of a missing attribute raises. */
 #if PY_VERSION_HEX >= 0x030f0000
 #define ACTX_DELETE_NAMES_ATTRIBUTE 1

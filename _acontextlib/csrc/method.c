@@ -226,7 +226,10 @@ method_tp_descr_get(PyObject *op, PyObject *instance, PyObject *Py_UNUSED(type))
     if (instance == NULL || instance == Py_None) {
         return Py_NewRef(op);
     }
-    return method_accepts(method, instance) ? bound_new(method, instance) : NULL;
+    if (!PyObject_TypeCheck(instance, method->type)) {
+        return PyMethod_New(op, instance);  // as inspect does with __init__ and a class; only a call is refused
+    }
+    return bound_new(method, instance);
 }
 
 PyObject *

@@ -4,14 +4,30 @@
 #include "awaitable.h"
 #include "contextmanager.h"
 #include "decorator.h"
+#include "exitstack.h"
+#include "simple.h"
 #include "state.h"
 
 /* Every strong reference that the state holds, for traverse and clear. */
-#define STATE_REFERENCES(X)                                                                                       \
-    X(awaitable_type)                                                                                             \
-    X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(manager_doc) \
-        X(globals) X(decorator_code) X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit)   \
-            X(bind_recreate) X(call) X(warn_unawaited) X(drive.wrapped_type) X(stop_false)
+#define STATE_REFERENCES(X)                                                                               \
+    X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base)      \
+    X(manager_type) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)          \
+    X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate) X(call) X(warn_unawaited) X(stack_base)    \
+    X(stack_type) X(wrap_callback) X(wrap_async_callback) X(deque_type) X(unpack_entry)                   \
+    X(drive.wrapped_type) X(stop_false)
+
+enum { FREELISTS = 6 };
+
+static void
+freelists_of(ModuleState *state, Freelist *result[FREELISTS])
+{
+    result[0] = &state->awaitables;
+    result[1] = &state->bound_methods;
+    result[2] = &state->managers;
+    result[3] = &state->stacks;
+    result[4] = &state->simples[SIMPLE_CLOSING].freelist;
+    result[5] = &state->simples[SIMPLE_NULL].freelist;
+}
 
 enum { NAMES_COUNT = sizeof(Names) / sizeof(PyObject *) };
 
@@ -116,6 +132,23 @@ manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
     return manager != NULL ? PyModule_AddObjectRef(module, "_AsyncGeneratorContextManager", manager) : -1;
 }
 
+/* AsyncExitStack, and what it needs of contextlib. */
+static int
+stack_class_init(PyObject *module, ModuleState *state, PyObject *templates)
+{
+    PyObject *collections = PyImport_ImportModule("collections");
+    int failed = collections == NULL || fetch(collections, "deque", &state->deque_type) < 0;
+    Py_XDECREF(collections);
+    if (failed || fetch(templates, "unpack_entry", &state->unpack_entry) < 0 ||
+        actx_class_new(module, templates, "AsyncExitStack", &actx_stack_spec, actx_stack_methods, STACK_METHODS,
+                       &state->stack_base, &state->stack_type, state->stack_twins) < 0 ||
+        fetch((PyObject *)state->stack_type, "_create_cb_wrapper", &state->wrap_callback) < 0 ||
+        fetch((PyObject *)state->stack_type, "_create_async_cb_wrapper", &state->wrap_async_callback) < 0) {
+        return -1;
+    }
+    return actx_stack_adopt_class(state);
+}
+
 static int
 types_init(PyObject *module, ModuleState *state, PyObject *templates)
 {
@@ -126,7 +159,10 @@ types_init(PyObject *module, ModuleState *state, PyObject *templates)
         type_init(module, &actx_manager_spec, &state->manager_base) < 0) {
         return -1;
     }
-    return manager_class_init(module, state, templates);
+    if (manager_class_init(module, state, templates) < 0 || stack_class_init(module, state, templates) < 0) {
+        return -1;
+    }
+    return actx_simple_init(module, state, templates);
 }
 
 static int
@@ -179,9 +215,11 @@ static int
 module_exec(PyObject *module)
 {
     ModuleState *state = PyModule_GetState(module);
-    state->awaitables.limit = ACTX_FREELIST_SIZE;
-    state->bound_methods.limit = ACTX_FREELIST_SIZE;
-    state->managers.limit = ACTX_FREELIST_SIZE;
+    Freelist *freelists[FREELISTS];
+    freelists_of(state, freelists);
+    for (int i = 0; i < FREELISTS; i++) {
+        freelists[i]->limit = ACTX_FREELIST_SIZE;
+    }
     PyObject *templates = PyImport_ImportModule("_acontextlib._templates");
     if (templates == NULL) {
         return -1;
@@ -195,18 +233,61 @@ module_exec(PyObject *module)
     return result;
 }
 
+/* The references that are not fields of their own: arrays of them. */
+static int
+arrays_traverse(ModuleState *state, visitproc visit, void *arg)
+{
+    for (int i = 0; i < STACK_METHODS; i++) {
+        Py_VISIT(state->stack_twins[i]);
+    }
+    for (int i = 0; i < STACK_WATCHED; i++) {
+        Py_VISIT(state->stack_watched[i].original);
+    }
+    for (int i = 0; i < SIMPLE_CLASSES; i++) {
+        Py_VISIT(state->simples[i].base);
+        Py_VISIT(state->simples[i].type);
+        for (int j = 0; j < SIMPLE_METHODS; j++) {
+            Py_VISIT(state->simples[i].twins[j]);
+        }
+    }
+    return 0;
+}
+
+static void
+arrays_clear(ModuleState *state)
+{
+    for (int i = 0; i < STACK_METHODS; i++) {
+        Py_CLEAR(state->stack_twins[i]);
+    }
+    for (int i = 0; i < STACK_WATCHED; i++) {
+        Py_CLEAR(state->stack_watched[i].name);
+        Py_CLEAR(state->stack_watched[i].original);
+    }
+    for (int i = 0; i < SIMPLE_CLASSES; i++) {
+        Py_CLEAR(state->simples[i].base);
+        Py_CLEAR(state->simples[i].type);
+        for (int j = 0; j < SIMPLE_METHODS; j++) {
+            Py_CLEAR(state->simples[i].twins[j]);
+        }
+    }
+}
+
 static int
 module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     ModuleState *state = PyModule_GetState(module);
+    Freelist *freelists[FREELISTS];
 #define VISIT(field) Py_VISIT(state->field);
     STATE_REFERENCES(VISIT)
 #undef VISIT
-    int stop = actx_freelist_traverse(&state->awaitables, visit, arg);
-    if (stop == 0) {
-        stop = actx_freelist_traverse(&state->bound_methods, visit, arg);
+    freelists_of(state, freelists);
+    for (int i = 0; i < FREELISTS; i++) {
+        int stop = actx_freelist_traverse(freelists[i], visit, arg);
+        if (stop != 0) {
+            return stop;
+        }
     }
-    return stop != 0 ? stop : actx_freelist_traverse(&state->managers, visit, arg);
+    return arrays_traverse(state, visit, arg);
 }
 
 static int
@@ -214,12 +295,15 @@ module_clear(PyObject *module)
 {
     ModuleState *state = PyModule_GetState(module);
     PyObject **names = (PyObject **)&state->names;
-    actx_freelist_clear(&state->awaitables);
-    actx_freelist_clear(&state->bound_methods);
-    actx_freelist_clear(&state->managers);
+    Freelist *freelists[FREELISTS];
+    freelists_of(state, freelists);
+    for (int i = 0; i < FREELISTS; i++) {
+        actx_freelist_clear(freelists[i]);
+    }
 #define CLEAR(field) Py_CLEAR(state->field);
     STATE_REFERENCES(CLEAR)
 #undef CLEAR
+    arrays_clear(state);
     for (int i = 0; i < NAMES_COUNT; i++) {
         Py_CLEAR(names[i]);
     }

@@ -14,17 +14,25 @@ typedef struct {
 } Freelist;
 
 /* Names that the C code looks up: X(field, text). */
-#define ACTX_NAMES(X)       \
-    X(aclose, "aclose")     \
-    X(args, "args")         \
-    X(athrow, "athrow")     \
-    X(close, "close")       \
-    X(cr_await, "cr_await") \
-    X(doc, "__doc__")       \
-    X(func, "func")         \
-    X(gen, "gen")           \
-    X(kwds, "kwds")         \
-    X(throw_, "throw")      \
+#define ACTX_NAMES(X)                    \
+    X(aclose, "aclose")                  \
+    X(aenter, "__aenter__")              \
+    X(aexit, "__aexit__")                \
+    X(append, "append")                  \
+    X(args, "args")                      \
+    X(athrow, "athrow")                  \
+    X(close, "close")                    \
+    X(cr_await, "cr_await")              \
+    X(doc, "__doc__")                    \
+    X(enter, "__enter__")                \
+    X(exit, "__exit__")                  \
+    X(func, "func")                      \
+    X(gen, "gen")                        \
+    X(kwds, "kwds")                      \
+    X(module, "__module__")              \
+    X(pop, "pop")                        \
+    X(qualname, "__qualname__")          \
+    X(throw_, "throw")                   \
     X(wrapped, "__wrapped__")
 
 #define ACTX_NAME_FIELD(field, text) PyObject *field;
@@ -32,6 +40,47 @@ typedef struct {
 typedef struct {
     ACTX_NAMES(ACTX_NAME_FIELD)
 } Names;
+
+/* The methods of AsyncExitStack, and how many names contextlib's look up on a stack. */
+enum {
+    STACK_INIT,
+    STACK_PUSH,
+    STACK_CALLBACK,
+    STACK_ENTER_CONTEXT,
+    STACK_POP_ALL,
+    STACK_PUSH_ENTRY,
+    STACK_PUSH_ASYNC_EXIT,
+    STACK_PUSH_ASYNC_CALLBACK,
+    STACK_ENTER_ASYNC_CONTEXT,
+    STACK_AENTER,
+    STACK_ACLOSE,
+    STACK_AEXIT,
+    STACK_METHODS,
+    STACK_WATCHED = 9,
+};
+
+/* One of those names, and what the class had under it when it was made; NULL where it had nothing. */
+typedef struct {
+    PyObject *name;      // strong
+    PyObject *original;  // strong or NULL
+} WatchedName;
+
+/* What is known of a class of stacks, as long as its version is this one. */
+typedef struct {
+    unsigned int version;  // tp_version_tag; 0 is no version
+    uint8_t overrides;
+} StackClass;
+
+/* aclosing and nullcontext, and their methods. */
+enum { SIMPLE_CLOSING, SIMPLE_NULL, SIMPLE_CLASSES };
+enum { SIMPLE_INIT, SIMPLE_AENTER, SIMPLE_AEXIT, SIMPLE_ENTER, SIMPLE_EXIT, SIMPLE_METHODS };
+
+typedef struct {
+    PyTypeObject *base;
+    PyTypeObject *type;  // derived from it by class_like() in _templates.py
+    PyObject *twins[SIMPLE_METHODS];  // contextlib's own methods
+    Freelist freelist;
+} SimpleClass;
 
 typedef struct ModuleState {
     PyTypeObject *awaitable_type;
@@ -55,6 +104,17 @@ typedef struct ModuleState {
     PyObject *call;            // (func, args, kwds) -> func(*args, **kwds)
     PyObject *warn_unawaited;  // warnings._warn_unawaited_coroutine
 
+    PyTypeObject *stack_base;  // made from the spec in stack.c
+    PyTypeObject *stack_type;  // AsyncExitStack, derived from it by class_like() in _templates.py
+    PyObject *stack_twins[STACK_METHODS];  // contextlib's own methods
+    WatchedName stack_watched[STACK_WATCHED];
+    StackClass stack_classes[2];    // ours, and the subclass that was asked for last
+    PyObject *wrap_callback;        // contextlib's functions that make a callable of a callback and its arguments
+    PyObject *wrap_async_callback;
+    PyObject *deque_type;           // collections.deque
+    PyObject *unpack_entry;         // (is_sync, callable) of whatever somebody put into `_exit_callbacks`
+    SimpleClass simples[SIMPLE_CLASSES];
+
     GeneratorDrive drive;
     bool closes_on_misuse;  // this contextlib runs aclose() where the generator didn't stop
     Names names;
@@ -62,11 +122,13 @@ typedef struct ModuleState {
     Freelist awaitables;
     Freelist bound_methods;
     Freelist managers;
+    Freelist stacks;
 } ModuleState;
 
 extern PyModuleDef actx_module_def;
 extern PyType_Spec actx_awaitable_spec;
 extern PyType_Spec actx_manager_spec;
+extern PyType_Spec actx_stack_spec;
 
 /* Take an object out of the list, as its first reference; NULL, without an error, when there is none.  Its fields
    are as they were left: the deallocator that puts objects here sees to it that they are NULL. */

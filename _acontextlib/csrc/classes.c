@@ -1,0 +1,113 @@
+/* Making classes; see classes.h for the contracts. */
+#include "classes.h"
+
+/* A dictionary of methods, each with the signature of the twin's. */
+static PyObject *
+methods_new(ModuleState *state, PyObject *twin, const MethodDef *methods, int count, PyObject **twins)
+{
+    PyObject *result = PyDict_New();
+    for (int i = 0; result != NULL && i < count; i++) {
+        twins[i] = PyObject_GetAttrString(twin, methods[i].name);
+        PyObject *method = twins[i] != NULL ? actx_method_new(state, &methods[i], twins[i]) : NULL;
+        if (method == NULL || PyDict_SetItemString(result, methods[i].name, method) < 0) {
+            Py_CLEAR(result);
+        }
+        Py_XDECREF(method);
+    }
+    return result;
+}
+
+static void
+methods_set_type(PyObject *methods, PyTypeObject *type)
+{
+    PyObject *name, *method;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(methods, &at, &name, &method)) {
+        actx_method_set_type(method, type);
+    }
+}
+
+int
+actx_class_new(PyObject *module, PyObject *templates, const char *name, PyType_Spec *spec, const MethodDef *methods,
+               int count, PyTypeObject **base, PyTypeObject **type, PyObject **twins)
+{
+    PyObject *twin = PyObject_CallMethod(templates, "twin_of", "s", name);
+    PyObject *dict = twin != NULL ? methods_new(PyModule_GetState(module), twin, methods, count, twins) : NULL;
+    *base = dict != NULL ? (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL) : NULL;
+    if (*base != NULL) {
+        *type = (PyTypeObject *)PyObject_CallMethod(templates, "class_like", "OOO", twin, *base, dict);
+    }
+    if (*type != NULL) {
+        assert((*type)->tp_basicsize == (*base)->tp_basicsize);
+        methods_set_type(dict, *type);
+        /* Instances of the class itself have no slots, no finalizer and no dictionary beside those of its base,
+           hence the general functions of classes made in Python have nothing to do for them but to take time. */
+        (*type)->tp_dealloc = (*base)->tp_dealloc;
+        (*type)->tp_traverse = (*base)->tp_traverse;
+        (*type)->tp_clear = (*base)->tp_clear;
+        (*type)->tp_init = (*base)->tp_init;
+    }
+    Py_XDECREF(dict);
+    Py_XDECREF(twin);
+    return *type != NULL ? PyModule_AddObjectRef(module, name, (PyObject *)*type) : -1;
+}
+
+PyObject *
+actx_class_call(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    PyObject *result = NULL;
+    PyObject *positional = PyTuple_New(nargs);
+    PyObject *named = positional != NULL && kwnames != NULL ? PyDict_New() : NULL;
+    if (positional == NULL || (kwnames != NULL && named == NULL)) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
+    }
+    for (Py_ssize_t i = 0; named != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        if (PyDict_SetItem(named, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0) {
+            goto done;
+        }
+    }
+    result = PyType_Type.tp_call(type, positional, named);
+done:
+    Py_XDECREF(positional);
+    Py_XDECREF(named);
+    return result;
+}
+
+PyObject *
+actx_twin_call(PyObject *twin, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    Py_ssize_t count = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
+    PyObject **vector = PyMem_New(PyObject *, count + 1);
+    if (vector == NULL) {
+        return PyErr_NoMemory();
+    }
+    vector[0] = self;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        vector[i + 1] = args[i];
+    }
+    PyObject *result = PyObject_Vectorcall(twin, vector, (size_t)(nargs + 1), kwnames);
+    PyMem_Free(vector);
+    return result;
+}
+
+int
+actx_twin_init(PyObject *twin, PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    Py_ssize_t nargs = PyTuple_GET_SIZE(args);
+    PyObject *all = PyTuple_New(nargs + 1);
+    if (all == NULL) {
+        return -1;
+    }
+    PyTuple_SET_ITEM(all, 0, Py_NewRef(self));
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        PyTuple_SET_ITEM(all, i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+    }
+    PyObject *result = PyObject_Call(twin, all, kwargs);
+    Py_DECREF(all);
+    Py_XDECREF(result);
+    return result != NULL ? 0 : -1;
+}

@@ -1,0 +1,22 @@
+/* Classes that are the stdlib's to look at: made in Python from a base that a spec here defines (its layout) and
+   methods whose signatures are those of the stdlib's class of the same name, the twin. */
+#ifndef ACTX_CLASSES_H
+#define ACTX_CLASSES_H
+
+#include "method.h"
+
+/* Make the class `name` and add it to the module: *base is made from `spec`, *type in Python from it and from `count`
+   methods.  twins[i] becomes the twin's method of that name, to be called where ours does not want to. */
+int actx_class_new(PyObject *module, PyObject *templates, const char *name, PyType_Spec *spec, const MethodDef *methods,
+                   int count, PyTypeObject **base, PyTypeObject **type, PyObject **twins);
+
+/* Call a class as if it had no vectorcall. */
+PyObject *actx_class_call(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+
+/* Call a twin's method: twin(self, *args, ...). */
+PyObject *actx_twin_call(PyObject *twin, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+
+/* tp_init by way of a method that is called like a MethodDef's: 0 or -1. */
+int actx_twin_init(PyObject *twin, PyObject *self, PyObject *args, PyObject *kwargs);
+
+#endif

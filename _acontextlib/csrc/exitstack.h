@@ -1,0 +1,54 @@
+/* AsyncExitStack, as far as stack.c, exitstack.c, unwind.c and module.c share it.
+
+   The entries are the plain array of callbacks.h until somebody asks for the attribute `_exit_callbacks`; from then
+   on that object, a deque or whatever it was set to, is the truth.
+
+   Whatever is out of the ordinary is left to contextlib's own functions, which work on any object with the
+   attributes that ours has: calls with wrong arguments, and stacks on which something that contextlib's methods
+   would call is overridden. */
+#ifndef ACTX_EXITSTACK_H
+#define ACTX_EXITSTACK_H
+
+#include "awaitable.h"
+#include "callbacks.h"
+#include "classes.h"
+
+typedef struct {
+    PyObject_HEAD
+    ModuleState *state;   // borrowed, kept alive by the type
+    PyObject *callbacks;  // strong; `_exit_callbacks`, if is_public; NULL where deleted
+    PyObject *dict;
+    PyObject *weakrefs;
+    ExitEntries entries;  // empty if is_public
+    uint32_t changes;     // how often entries were pushed or popped
+    bool is_public;
+} StackObject;
+
+/* What a subclass, an instance or a patch has overridden. */
+enum {
+    OVERRIDES_ENTRIES = 1,  // _exit_callbacks itself
+    OVERRIDES_PUSHING = 2,  // something that the methods call to push an entry
+    OVERRIDES_EXIT = 4,     // __aexit__
+};
+
+/* Which of them are overridden on this stack; -1 on error. */
+int actx_stack_overrides(StackObject *self);
+
+/* Forget all entries, as __init__() does. */
+void actx_stack_reset(StackObject *self);
+
+/* Push an entry and take its references, also on failure. */
+int actx_stack_append_take(StackObject *self, ExitEntry entry);
+
+/* Take the entry on top: 1, or 0 when there is none, or -1. */
+int actx_stack_pop(StackObject *self, ExitEntry *entry);
+
+/* The last two are unwind.c's. */
+extern const MethodDef actx_stack_methods[STACK_METHODS];
+PyObject *actx_stack_aclose(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *actx_stack_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+
+/* Note what state->stack_type is like unpatched, and have calls of it come here. */
+int actx_stack_adopt_class(ModuleState *state);
+
+#endif

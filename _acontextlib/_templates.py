@@ -1,8 +1,8 @@
 """Python that the C code makes its objects from, or learns from, when it is imported.
 
-What must be a real function or a real class of the interpreter is written here: the functions that users get, the classes
-with abstract bases, and the signatures that wrong calls are measured against.  Names with an underscore that are not
-defined here belong to the C module, whose names are the functions' globals.
+What must be a real function or a real class of the interpreter is written here: the functions that users get, the
+classes with abstract bases, and the signatures that wrong calls are measured against.  Names with an underscore that
+are not defined here belong to the C module, whose names are the functions' globals.
 """
 
 import contextlib

@@ -199,30 +199,29 @@ generator_begun_take(AwaitableObject *self, PyObject *gen, AwaitOutcome outcome)
 }
 
 AwaitOutcome
-actx_awaitable_anext(AwaitableObject *self, PyObject *gen, PyObject **value)
+actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyObject **value)
 {
     const GeneratorDrive *drive = &self->state->drive;
-    if (!actx_generator_is_direct(drive, gen)) {
-        return actx_awaitable_await_take(self, actx_generator_anext(gen), value);
+    if (actx_generator_is_direct(drive, gen)) {
+        return generator_begun_take(self, gen, actx_generator_next(drive, gen, value));
     }
-    Py_INCREF(gen);  // the generator may drop what else refers to it
-    return generator_begun_take(self, gen, actx_generator_next(drive, gen, value));
+    PyObject *awaitable = actx_generator_anext(gen);
+    Py_DECREF(gen);
+    return actx_awaitable_await_take(self, awaitable, value);
 }
 
 AwaitOutcome
-actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
+actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject **value)
 {
     const GeneratorDrive *drive = &self->state->drive;
     if (actx_generator_is_direct(drive, gen) && actx_generator_is_at_yield(drive, gen)) {
-        Py_INCREF(gen);
         return generator_begun_take(self, gen, actx_generator_throw(drive, gen, args, nargs, value));
     }
     PyObject *method = PyObject_GetAttr(gen, self->state->names.athrow);
-    if (method == NULL) {
-        return AWAIT_ERROR;
-    }
-    PyObject *awaitable = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
-    Py_DECREF(method);
+    PyObject *awaitable = method != NULL ? PyObject_Vectorcall(method, args, (size_t)nargs, NULL) : NULL;
+    Py_XDECREF(method);
+    Py_DECREF(gen);
     return actx_awaitable_await_take(self, awaitable, value);
 }
 
@@ -388,23 +387,20 @@ awaitable_deliver(PySendResult sent, PyObject *result)
     return result;
 }
 
-/* The interpreter's `await` on 3.12 to 3.14 comes here, and takes the value out of the StopIteration at once.
-   None needs no exception to travel in, and False, which most exits give, no new one. */
+/* The interpreter's `await` on 3.12 to 3.14 comes here, and takes the value out of the StopIteration at once.  None
+   needs no exception to travel in. */
 static PyObject *
 awaitable_tp_iternext(AwaitableObject *self)
 {
     ModuleState *state = self->state;
     PyObject *result;
-    PySendResult sent = awaitable_drive(self, Py_None, &result);
-    if (sent == PYGEN_RETURN && result == Py_None) {
+    if (awaitable_drive(self, Py_None, &result) == PYGEN_RETURN) {
+        if (result != Py_None) {
+            actx_error_set_await_result(&state->stop_false, result);
+        }
         Py_CLEAR(result);
-        return NULL;
     }
-    if (sent == PYGEN_RETURN && result == Py_False && actx_error_set_stop_false(&state->stop_false)) {
-        Py_CLEAR(result);
-        return NULL;
-    }
-    return awaitable_deliver(sent, result);
+    return result;
 }
 
 PyDoc_STRVAR(awaitable_send_doc,

@@ -55,12 +55,12 @@ AwaitableObject *actx_awaitable_new(ModuleState *state, const AwaitableOps *ops,
 /* Await any object: takes the reference to it; NULL means that an exception is set. */
 AwaitOutcome actx_awaitable_await_take(AwaitableObject *self, PyObject *awaitable, PyObject **value);
 
-/* Begin `await anext(gen)`; AWAIT_STOPPED may stand for StopAsyncIteration. */
-AwaitOutcome actx_awaitable_anext(AwaitableObject *self, PyObject *gen, PyObject **value);
+/* Begin `await anext(gen)`, taking the reference to gen; AWAIT_STOPPED may stand for StopAsyncIteration. */
+AwaitOutcome actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyObject **value);
 
-/* Begin `await gen.athrow(*args)`; AWAIT_STOPPED may stand for StopAsyncIteration. */
-AwaitOutcome actx_awaitable_athrow(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
-                                   PyObject **value);
+/* Begin `await gen.athrow(*args)`, taking the reference to gen; AWAIT_STOPPED may stand for StopAsyncIteration. */
+AwaitOutcome actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
+                                        PyObject **value);
 
 /* The method send(), with a result as a new StopIteration. */
 PyObject *actx_awaitable_send(AwaitableObject *self, PyObject *arg);

@@ -25,7 +25,6 @@ manager_alloc(ModuleState *state)
         memset((char *)self + sizeof(PyObject), 0, sizeof(*self) - sizeof(PyObject));
         self->state = state;
     }
-    self->form = ARGS_PUBLIC;
     PyObject_GC_Track(self);
     return self;
 }
@@ -40,7 +39,6 @@ manager_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSE
     ManagerObject *self = (ManagerObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->state = PyModule_GetState(module);
-        self->form = ARGS_PUBLIC;
     }
     return (PyObject *)self;
 }
@@ -64,8 +62,11 @@ static inline void
 manager_drop_call(ManagerObject *self)
 {
     int count = self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
-    self->form = ARGS_PUBLIC;
     Py_CLEAR(self->func);
+    if (self->form == ARGS_NONE) {
+        return;
+    }
+    self->form = ARGS_NONE;
     Py_CLEAR(self->kwnames);
     for (int i = 0; i < count; i++) {
         Py_CLEAR(self->items[i]);
@@ -186,10 +187,13 @@ actx_manager_new(ModuleState *state, PyObject *func, PyObject *const *args, size
 static PyObject *
 call_generator_function(ModuleState *state, PyObject *func, PyObject *args, PyObject *kwds)
 {
-    if (PyTuple_CheckExact(args) && PyDict_CheckExact(kwds)) {
+    if (!PyTuple_CheckExact(args) || !PyDict_CheckExact(kwds)) {
+        return PyObject_CallFunctionObjArgs(state->call, func, args, kwds, NULL);
+    }
+    if (PyDict_GET_SIZE(kwds) != 0) {
         return PyObject_Call(func, args, kwds);
     }
-    return PyObject_CallFunctionObjArgs(state->call, func, args, kwds, NULL);
+    return PyObject_Vectorcall(func, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
 }
 
 /* self.__init__(func, args, kwds), also when it was initialised before. */
@@ -205,6 +209,7 @@ manager_set_call(ManagerObject *self, PyObject *func, PyObject *args, PyObject *
     Py_XDECREF(before);
     manager_drop_call(self);
     self->func = Py_NewRef(func);
+    self->form = ARGS_PUBLIC;
     self->items[PUBLIC_ARGS] = Py_NewRef(args);
     self->items[PUBLIC_KWDS] = Py_NewRef(kwds);
     before = self->doc;
@@ -300,7 +305,7 @@ actx_manager_delete_call(ManagerObject *self)
                        PyObject_DelAttr(op, names->func) == 0;
         return deleted ? 0 : -1;
     }
-    if (self->form == ARGS_PUBLIC && manager_delete_public(self) < 0) {
+    if ((self->form == ARGS_PUBLIC || self->form == ARGS_NONE) && manager_delete_public(self) < 0) {
         return -1;
     }
     bool missing = self->func == NULL;
@@ -323,7 +328,8 @@ actx_manager_gen(ManagerObject *self)
 static int
 manager_publish_args(ManagerObject *self)
 {
-    if (self->form == ARGS_PUBLIC) {
+    if (self->form == ARGS_PUBLIC || self->form == ARGS_NONE) {
+        self->form = ARGS_PUBLIC;
         return 0;
     }
     bool packed = self->form == ARGS_PACKED;
@@ -346,6 +352,7 @@ manager_publish_args(ManagerObject *self)
     PyObject *func = Py_XNewRef(self->func);
     manager_drop_call(self);
     self->func = func;
+    self->form = ARGS_PUBLIC;
     self->items[PUBLIC_ARGS] = args;
     self->items[PUBLIC_KWDS] = kwds;
     return 0;
@@ -377,6 +384,20 @@ manager_recreate_inline(ManagerObject *self)
     return result;
 }
 
+/* The same with the tuple and the dictionary that the function's Python body made of its arguments. */
+static PyObject *
+manager_recreate_public(ManagerObject *self)
+{
+    PyObject *func = Py_NewRef(self->func);
+    PyObject *args = Py_NewRef(self->items[PUBLIC_ARGS]);
+    PyObject *kwds = Py_NewRef(self->items[PUBLIC_KWDS]);
+    PyObject *result = actx_manager_from_tuple(self->state, func, args, kwds);
+    Py_DECREF(func);
+    Py_DECREF(args);
+    Py_DECREF(kwds);
+    return result;
+}
+
 PyDoc_STRVAR(manager_recreate_doc,
              "Return a new manager for the same function and arguments, as the decorator form needs one per call.\n\n"
              "Raises AttributeError when this one was entered.");
@@ -393,8 +414,12 @@ manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
         }
         Py_DECREF(bound);
     }
-    if (Py_TYPE(self) == state->manager_type && self->form == ARGS_INLINE && self->func != NULL) {
+    if (Py_TYPE(self) == state->manager_type && self->func != NULL && self->form == ARGS_INLINE) {
         return manager_recreate_inline(self);
+    }
+    if (Py_TYPE(self) == state->manager_type && self->func != NULL && self->form == ARGS_PUBLIC &&
+        self->items[PUBLIC_ARGS] != NULL && self->items[PUBLIC_KWDS] != NULL) {
+        return manager_recreate_public(self);
     }
     PyObject *cls = NULL, *func = NULL, *values = NULL, *kwds = NULL, *result = NULL;
     if ((cls = PyObject_GetAttrString((PyObject *)self, "__class__")) != NULL &&

@@ -11,6 +11,7 @@ enum { INLINE_ARGS = 3 };
 
 /* What `items` holds. */
 typedef enum {
+    ARGS_NONE,    // nothing, all NULL
     ARGS_INLINE,  // `count` values, the last of them named by `kwnames`
     ARGS_PACKED,  // one tuple of all the values
     ARGS_PUBLIC,  // the attributes args and kwds, whatever they were set to; NULL where deleted

@@ -260,7 +260,11 @@ core_new_manager(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyErr_Format(PyExc_TypeError, "_new_manager expected 3 arguments, got %zd", nargs);
         return NULL;
     }
-    return actx_manager_from_tuple(PyModule_GetState(module), args[0], args[1], args[2]);
+    ModuleState *state = PyModule_GetState(module);
+    if (PyTuple_CheckExact(args[1]) && PyDict_CheckExact(args[2]) && PyDict_GET_SIZE(args[2]) == 0) {
+        return actx_manager_new(state, args[0], &PyTuple_GET_ITEM(args[1], 0), (size_t)PyTuple_GET_SIZE(args[1]), NULL);
+    }
+    return actx_manager_from_tuple(state, args[0], args[1], args[2]);
 }
 
 PyMethodDef actx_decorator_methods[] = {

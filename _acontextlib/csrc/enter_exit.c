@@ -45,9 +45,7 @@ manager_enter_start(AwaitableObject *self, PyObject **value)
     if (gen == NULL) {
         return AWAIT_ERROR;
     }
-    AwaitOutcome outcome = actx_awaitable_anext(self, gen, value);
-    Py_DECREF(gen);
-    return manager_enter_step(self, outcome, value);
+    return manager_enter_step(self, actx_awaitable_anext_take(self, gen, value), value);
 }
 
 const AwaitableOps actx_manager_enter_ops = {
@@ -123,17 +121,21 @@ manager_end_next(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     }
 }
 
-/* `exc.__traceback__ = traceback; return False`.  Set past the attribute, for classes that forbid setting
-   attributes: those exceptions come through as themselves. */
+/* `exc.__traceback__ = traceback; return False`.  Set past the attribute, for classes that forbid setting attributes:
+   those exceptions come through as themselves.  What is no traceback is refused while `raised` is being handled. */
 static AwaitOutcome
 manager_pass_through(AwaitableObject *self, PyObject *exc, PyObject *raised, PyObject **value)
 {
     PyObject *tb = self->refs[REF_TRACEBACK];
-    HandledScope scope;
-    actx_handled_push(&scope, raised);
-    int failed = PyException_SetTraceback(exc, tb);
-    actx_handled_pop(&scope);
-    return failed < 0 ? AWAIT_ERROR : return_bool(value, false);
+    if (tb != Py_None && !PyTraceBack_Check(tb)) {
+        HandledScope scope;
+        actx_handled_push(&scope, raised);
+        PyException_SetTraceback(exc, tb);
+        actx_handled_pop(&scope);
+        return AWAIT_ERROR;
+    }
+    PyException_SetTraceback(exc, tb);
+    return return_bool(value, false);
 }
 
 /* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib but for the identity test, which
@@ -220,18 +222,17 @@ manager_exit_start(AwaitableObject *self, PyObject **value)
     }
     if (refs[REF_TYPE] == NULL) {
         self->phase = PHASE_NEXT;
-        outcome = actx_awaitable_anext(self, gen, value);
+        outcome = actx_awaitable_anext_take(self, gen, value);
     }
     else {
         self->phase = PHASE_THROW;
         if (ACTX_THROW_TAKES_VALUE) {
-            outcome = actx_awaitable_athrow(self, gen, &refs[REF_VALUE], 1, value);
+            outcome = actx_awaitable_athrow_take(self, gen, &refs[REF_VALUE], 1, value);
         }
         else {
-            outcome = actx_awaitable_athrow(self, gen, refs, 3, value);
+            outcome = actx_awaitable_athrow_take(self, gen, refs, 3, value);
         }
     }
-    Py_DECREF(gen);
     return outcome == AWAIT_NEXT ? outcome : manager_exit_step(self, outcome, value);
 }
 

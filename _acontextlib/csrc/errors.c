@@ -4,10 +4,10 @@
 /* A fresh StopIteration made without calling its class: PyErr_SetObject() would spread a tuple over the arguments and
    take an exception for the instance itself. */
 static PyObject *
-stop_iteration_new(PyObject *value)
+stop_iteration_new(PyObject *value, Py_ssize_t nargs)
 {
     PyTypeObject *type = (PyTypeObject *)PyExc_StopIteration;
-    PyObject *args = PyTuple_Pack(1, value);
+    PyObject *args = nargs == 0 ? PyTuple_New(0) : PyTuple_Pack(1, value);
     if (args == NULL) {
         return NULL;
     }
@@ -33,29 +33,30 @@ stop_iteration_is_pristine(PyObject *exc)
 void
 actx_error_set_stop_iteration(PyObject *value)
 {
-    PyObject *exc = stop_iteration_new(value);
+    PyObject *exc = stop_iteration_new(value, 1);
     if (exc != NULL) {
         PyErr_SetRaisedException(exc);
     }
 }
 
-bool
-actx_error_set_stop_false(PyObject **slot)
+void
+actx_error_set_await_result(PyObject **kept, PyObject *value)
 {
-    if (*slot != NULL && stop_iteration_is_pristine(*slot)) {
-        PyErr_SetRaisedException(Py_NewRef(*slot));
-        return true;
+    bool keep = value == Py_False && ACTX_FREELIST_SIZE != 0;
+    if (keep && *kept != NULL && stop_iteration_is_pristine(*kept)) {
+        PyErr_SetRaisedException(Py_NewRef(*kept));
+        return;
     }
-    PyObject *exc = ACTX_FREELIST_SIZE != 0 ? stop_iteration_new(Py_False) : NULL;
+    PyObject *exc = stop_iteration_new(value, 0);
     if (exc == NULL) {
-        PyErr_Clear();
-        return false;
+        return;
     }
-    PyObject *before = *slot;
-    *slot = Py_NewRef(exc);
-    Py_XDECREF(before);
+    if (keep) {
+        PyObject *before = *kept;
+        *kept = Py_NewRef(exc);
+        Py_XDECREF(before);
+    }
     PyErr_SetRaisedException(exc);
-    return true;
 }
 
 void

@@ -31,9 +31,9 @@ actx_handled_pop(HandledScope *scope)
 /* Raise StopIteration with exactly this value (borrowed), tuples and exceptions included. */
 void actx_error_set_stop_iteration(PyObject *value);
 
-/* Raise the StopIteration(False) kept in *slot (strong or NULL), for a caller that takes the value out at once;
-   false, and nothing is raised, where it is still in somebody's hands. */
-bool actx_error_set_stop_false(PyObject **slot);
+/* The same for an `await` that takes the value out at once: the exception's args stay empty, and the one with False is
+   kept in *kept (strong or NULL) to be raised again. */
+void actx_error_set_await_result(PyObject **kept, PyObject *value);
 
 /* What a coroutine does to a StopIteration that leaves it: raise RuntimeError from it. */
 void actx_error_wrap_stop_iteration(void);

@@ -65,13 +65,14 @@ generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
 static AwaitOutcome
 generator_finish(const GeneratorDrive *drive, PyObject *gen)
 {
+    PyObject *type = PyErr_Occurred();
     mark_set(drive, gen, MARK_RUNNING, 0);
-    if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+    if (type == PyExc_StopAsyncIteration) {
         PyErr_Clear();
         mark_set(drive, gen, MARK_CLOSED, 1);
         return AWAIT_STOPPED;
     }
-    if (PyErr_ExceptionMatches(PyExc_GeneratorExit)) {
+    if (PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit)) {
         mark_set(drive, gen, MARK_CLOSED, 1);
     }
     return AWAIT_ERROR;

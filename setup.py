@@ -12,6 +12,9 @@ if sys.platform == "win32":
 else:
     # Hidden visibility: the files call each other directly, and only PyInit__core is seen from outside.
     compile_args = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-fvisibility=hidden", "-O3"]
+    if sys.platform == "linux":
+        # Some thirty calls into the interpreter per operation: 1 to 4 % less time without the stubs in between.
+        compile_args.append("-fno-plt")
 
 extensions = []
 # Other implementations have no use for it: their contextlib is what the package gives there.  On CPython the extension

@@ -506,6 +506,29 @@ awaitable_close(AwaitableObject *self, PyObject *Py_UNUSED(ignored))
     }
 }
 
+/* The warning that the interpreter gives for coroutines: by the function it calls for them, which knows the origin
+   and the source; in plain words where the interpreter is too far gone to import it. */
+static PyObject *
+warn_unawaited(PyObject *self)
+{
+    PyObject *warnings = PyImport_ImportModule("warnings");
+    PyObject *warn = warnings != NULL ? PyObject_GetAttrString(warnings, "_warn_unawaited_coroutine") : NULL;
+    PyObject *result = NULL;
+    if (warn != NULL) {
+        result = PyObject_CallOneArg(warn, self);
+    }
+    else {
+        PyErr_Clear();
+        const char *qualname = ((AwaitableObject *)self)->ops->qualname;
+        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", qualname) == 0) {
+            result = Py_NewRef(Py_None);
+        }
+    }
+    Py_XDECREF(warn);
+    Py_XDECREF(warnings);
+    return result;
+}
+
 /* As for a coroutine: one that was never started warns, a suspended one is closed. */
 static void
 awaitable_tp_finalize(AwaitableObject *self)
@@ -520,7 +543,7 @@ awaitable_tp_finalize(AwaitableObject *self)
         result = awaitable_close(self, NULL);
     }
     else {
-        result = PyObject_CallOneArg(self->state->warn_unawaited, (PyObject *)self);
+        result = warn_unawaited((PyObject *)self);
     }
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);

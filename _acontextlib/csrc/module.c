@@ -9,12 +9,12 @@
 #include "state.h"
 
 /* Every strong reference that the state holds, for traverse and clear. */
-#define STATE_REFERENCES(X)                                                                               \
-    X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base)      \
-    X(manager_type) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)          \
-    X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate) X(call) X(warn_unawaited) X(stack_base)    \
-    X(stack_type) X(wrap_callback) X(wrap_async_callback) X(deque_type) X(unpack_entry)                   \
-    X(drive.wrapped_type) X(stop_false)
+#define STATE_REFERENCES(X)                                                                                            \
+    X(awaitable_type)                                                                                                  \
+    X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) X(manager_type) X(manager_doc)      \
+        X(globals) X(decorator_code) X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit)        \
+            X(bind_recreate) X(call) X(stack_base) X(stack_type) X(wrap_callback) X(wrap_async_callback) X(deque_type) \
+                X(unpack_entry) X(drive.wrapped_type) X(stop_false)
 
 enum { FREELISTS = 6 };
 
@@ -168,7 +168,7 @@ types_init(PyObject *module, ModuleState *state, PyObject *templates)
 static int
 templates_init(ModuleState *state, PyObject *templates)
 {
-    PyObject *closes, *warnings;
+    PyObject *closes;
     if (fetch(templates, "helper_code", &state->helper_code) < 0 ||
         fetch(templates, "bind_init", &state->bind_init) < 0 ||
         fetch(templates, "bind_aenter", &state->bind_aenter) < 0 ||
@@ -179,13 +179,7 @@ templates_init(ModuleState *state, PyObject *templates)
     }
     state->closes_on_misuse = closes == Py_True;
     Py_DECREF(closes);
-    warnings = PyImport_ImportModule("warnings");
-    if (warnings == NULL) {
-        return -1;
-    }
-    int failed = fetch(warnings, "_warn_unawaited_coroutine", &state->warn_unawaited);
-    Py_DECREF(warnings);
-    return failed;
+    return 0;
 }
 
 /* The names that users import. */

@@ -14,25 +14,25 @@ typedef struct {
 } Freelist;
 
 /* Names that the C code looks up: X(field, text). */
-#define ACTX_NAMES(X)                    \
-    X(aclose, "aclose")                  \
-    X(aenter, "__aenter__")              \
-    X(aexit, "__aexit__")                \
-    X(append, "append")                  \
-    X(args, "args")                      \
-    X(athrow, "athrow")                  \
-    X(close, "close")                    \
-    X(cr_await, "cr_await")              \
-    X(doc, "__doc__")                    \
-    X(enter, "__enter__")                \
-    X(exit, "__exit__")                  \
-    X(func, "func")                      \
-    X(gen, "gen")                        \
-    X(kwds, "kwds")                      \
-    X(module, "__module__")              \
-    X(pop, "pop")                        \
-    X(qualname, "__qualname__")          \
-    X(throw_, "throw")                   \
+#define ACTX_NAMES(X)           \
+    X(aclose, "aclose")         \
+    X(aenter, "__aenter__")     \
+    X(aexit, "__aexit__")       \
+    X(append, "append")         \
+    X(args, "args")             \
+    X(athrow, "athrow")         \
+    X(close, "close")           \
+    X(cr_await, "cr_await")     \
+    X(doc, "__doc__")           \
+    X(enter, "__enter__")       \
+    X(exit, "__exit__")         \
+    X(func, "func")             \
+    X(gen, "gen")               \
+    X(kwds, "kwds")             \
+    X(module, "__module__")     \
+    X(pop, "pop")               \
+    X(qualname, "__qualname__") \
+    X(throw_, "throw")          \
     X(wrapped, "__wrapped__")
 
 #define ACTX_NAME_FIELD(field, text) PyObject *field;
@@ -77,7 +77,7 @@ enum { SIMPLE_INIT, SIMPLE_AENTER, SIMPLE_AEXIT, SIMPLE_ENTER, SIMPLE_EXIT, SIMP
 
 typedef struct {
     PyTypeObject *base;
-    PyTypeObject *type;  // derived from it by class_like() in _templates.py
+    PyTypeObject *type;               // derived from it by class_like() in _templates.py
     PyObject *twins[SIMPLE_METHODS];  // contextlib's own methods
     Freelist freelist;
 } SimpleClass;
@@ -101,18 +101,17 @@ typedef struct ModuleState {
     PyObject *bind_aenter;  // raise what the interpreter raises about wrong ones
     PyObject *bind_aexit;
     PyObject *bind_recreate;
-    PyObject *call;            // (func, args, kwds) -> func(*args, **kwds)
-    PyObject *warn_unawaited;  // warnings._warn_unawaited_coroutine
+    PyObject *call;  // (func, args, kwds) -> func(*args, **kwds)
 
-    PyTypeObject *stack_base;  // made from the spec in stack.c
-    PyTypeObject *stack_type;  // AsyncExitStack, derived from it by class_like() in _templates.py
+    PyTypeObject *stack_base;              // made from the spec in stack.c
+    PyTypeObject *stack_type;              // AsyncExitStack, derived from it by class_like() in _templates.py
     PyObject *stack_twins[STACK_METHODS];  // contextlib's own methods
     WatchedName stack_watched[STACK_WATCHED];
-    StackClass stack_classes[2];    // ours, and the subclass that was asked for last
-    PyObject *wrap_callback;        // contextlib's functions that make a callable of a callback and its arguments
+    StackClass stack_classes[2];  // ours, and the subclass that was asked for last
+    PyObject *wrap_callback;      // contextlib's functions that make a callable of a callback and its arguments
     PyObject *wrap_async_callback;
-    PyObject *deque_type;           // collections.deque
-    PyObject *unpack_entry;         // (is_sync, callable) of whatever somebody put into `_exit_callbacks`
+    PyObject *deque_type;    // collections.deque
+    PyObject *unpack_entry;  // (is_sync, callable) of whatever somebody put into `_exit_callbacks`
     SimpleClass simples[SIMPLE_CLASSES];
 
     GeneratorDrive drive;

@@ -7,6 +7,8 @@ import sys
 from types import CoroutineType
 
 VERSION = sys.version_info[:2]
+# A debug interpreter; it aborts when StopIteration is thrown into a coroutine that has not begun, ours excepted.
+DEBUG = hasattr(sys, "gettotalrefcount")
 _CONTEXTLIB = contextlib.__file__
 
 

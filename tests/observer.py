@@ -15,12 +15,12 @@ import types
 import warnings
 from contextlib import contextmanager
 
+from helpers import DEBUG
+
 FILE = "<program>"
 # Closing what awaits inside a generator's step leaves the stdlib's generator "running" for ever before 3.13, ours not:
 # design.md, section 1.  There the driver sends instead.
 CLOSE_IN_GENERATOR = sys.version_info >= (3, 13)
-# A debug interpreter aborts when StopIteration is thrown into a coroutine that has not begun, the stdlib's included.
-DEBUG = hasattr(sys, "gettotalrefcount")
 STEPS = 60
 HANG = 2.0
 

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 from helpers import (
+    DEBUG,
     VERSION,
     Pause,
     catch,
@@ -50,6 +51,8 @@ SCRIPTS = {
     "closed after the end": [("send", None), ("send", "answer"), ("close",), ("send", None)],
     "iterated": [("send", None), ("send", None)],
 }
+ABORTING = pytest.mark.skipif(DEBUG, reason="a debug interpreter aborts in the stdlib's coroutine, see helpers.py")
+COMPARED = [pytest.param(name, marks=[ABORTING] * (name == "stop thrown first")) for name in SCRIPTS]
 CLOSING_SCRIPTS = {
     "closed": [("send", None), ("close",), ("close",), ("send", None)],
     "closed while caught": [("send", None), ("throw", LookupError("caught")), ("close",), ("send", None)],
@@ -82,13 +85,13 @@ def perform(lib, phase, script, *, handling=False):
     return outcomes, log, state
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", COMPARED)
 @pytest.mark.parametrize("phase", PHASES)
 def test_script_plays_as_on_the_stdlib(ours, stdlib, phase, script):
     assert perform(ours, phase, SCRIPTS[script]) == perform(stdlib, phase, SCRIPTS[script])
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", COMPARED)
 @pytest.mark.parametrize("phase", PHASES)
 def test_script_plays_as_on_the_stdlib_while_the_driver_handles_an_error(ours, stdlib, phase, script):
     expected = perform(stdlib, phase, SCRIPTS[script], handling=True)

@@ -15,6 +15,7 @@ import types
 
 import pytest
 from helpers import (
+    DEBUG,
     VERSION,
     Pause,
     broken,
@@ -29,7 +30,7 @@ from helpers import (
 )
 from waiting import PHASES, prepare
 
-IS_PLAIN_BUILD = not hasattr(sys, "gettotalrefcount") and getattr(sys, "_is_gil_enabled", lambda: True)()
+IS_PLAIN_BUILD = not DEBUG and getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 @pytest.fixture

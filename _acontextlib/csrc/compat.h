@@ -24,10 +24,11 @@ PyErr_GetRaisedException(void)
     if (type == NULL) {
         return NULL;
     }
-    PyErr_NormalizeException(&type, &value, &tb);
+    if (value == NULL || (PyObject *)Py_TYPE(value) != type) {
+        PyErr_NormalizeException(&type, &value, &tb);
+    }
     if (tb != NULL) {
-        PyException_SetTraceback(value, tb);
-        Py_DECREF(tb);
+        Py_XSETREF(((PyBaseExceptionObject *)value)->traceback, tb);
     }
     Py_DECREF(type);
     return value;

@@ -138,6 +138,12 @@ manager_pass_through(AwaitableObject *self, PyObject *exc, PyObject *raised, PyO
     return return_bool(value, false);
 }
 
+static inline bool
+is_instance(PyObject *exc, PyObject *type)
+{
+    return PyObject_TypeCheck(exc, (PyTypeObject *)type);
+}
+
 /* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib but for the identity test, which
    is first. */
 static AwaitOutcome
@@ -147,15 +153,14 @@ manager_handle_thrown(AwaitableObject *self, PyObject **value)
     PyObject *exc = PyErr_GetRaisedException();
     PyObject *cause;
     AwaitOutcome outcome;
-    if (PyErr_GivenExceptionMatches(exc, PyExc_StopAsyncIteration)) {
+    if (is_instance(exc, PyExc_StopAsyncIteration)) {
         outcome = return_bool(value, exc != thrown);
     }
     else if (exc == thrown) {
         outcome = manager_pass_through(self, exc, exc, value);
     }
-    else if (PyErr_GivenExceptionMatches(exc, PyExc_RuntimeError) &&
-             (PyErr_GivenExceptionMatches(thrown, PyExc_StopIteration) ||
-              PyErr_GivenExceptionMatches(thrown, PyExc_StopAsyncIteration)) &&
+    else if (is_instance(exc, PyExc_RuntimeError) &&
+             (is_instance(thrown, PyExc_StopIteration) || is_instance(thrown, PyExc_StopAsyncIteration)) &&
              (cause = PyException_GetCause(exc)) != NULL) {
         Py_DECREF(cause);
         if (cause != thrown) {

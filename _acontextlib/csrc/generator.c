@@ -65,17 +65,13 @@ generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
 static AwaitOutcome
 generator_finish(const GeneratorDrive *drive, PyObject *gen)
 {
-    PyObject *type = PyErr_Occurred();
     mark_set(drive, gen, MARK_RUNNING, 0);
-    if (type == PyExc_StopAsyncIteration) {
-        PyErr_Clear();
-        mark_set(drive, gen, MARK_CLOSED, 1);
-        return AWAIT_STOPPED;
+    if (PyErr_Occurred() != PyExc_StopAsyncIteration) {
+        return AWAIT_ERROR;  // GeneratorExit would close it; nobody asks whether a finished generator is closed
     }
-    if (PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit)) {
-        mark_set(drive, gen, MARK_CLOSED, 1);
-    }
-    return AWAIT_ERROR;
+    PyErr_Clear();
+    mark_set(drive, gen, MARK_CLOSED, 1);
+    return AWAIT_STOPPED;
 }
 
 /* The generator suspended with `result`, which is taken: at a yield, which ends the operation, or in an await. */

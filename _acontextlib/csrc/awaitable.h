@@ -30,7 +30,7 @@ typedef struct {
 
 typedef enum { STATUS_CREATED, STATUS_RUNNING, STATUS_SUSPENDED, STATUS_FINISHED } AwaitableStatus;
 
-enum { AWAITABLE_REFS = 4 };
+enum { AWAITABLE_REFS = 5 };
 
 struct AwaitableObject {
     PyObject_HEAD
@@ -44,6 +44,7 @@ struct AwaitableObject {
     PyObject *weakrefs;
     uint8_t status;            // AwaitableStatus
     uint8_t phase;             // for the steps: where they stopped
+    uint8_t flags;             // for the steps of the exit stack, which leaves the phase to the managers it leaves
     bool target_is_generator;  // driven directly, through generator.h
     bool has_refs;             // refs or handled may not be NULL
     bool finalized;            // the collector keeps a mark for that, which a reused object must not have

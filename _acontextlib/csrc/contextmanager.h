@@ -54,6 +54,19 @@ extern const MethodDef actx_manager_recreate;
 
 /* -- enter_exit.c -- */
 
+/* Enter and leave `cm` on behalf of any awaitable, with the steps of the two awaitables that the methods return.  Where
+   the outcome is AWAIT_NEXT, the caller's step goes on with the _end function, and leaving may suspend again.  Leaving
+   uses the phase, and the first three references for what the body raised, all NULL where it did not. */
+enum { MANAGER_REF_TYPE, MANAGER_REF_VALUE, MANAGER_REF_TRACEBACK };
+
+AwaitOutcome actx_manager_enter_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value);
+AwaitOutcome actx_manager_enter_end(AwaitableObject *self, AwaitOutcome outcome, PyObject **value);
+AwaitOutcome actx_manager_exit_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value);
+AwaitOutcome actx_manager_exit_end(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome, PyObject **value);
+
+/* Whether an object is a manager of ours whose class has the methods that it had when it was made. */
+bool actx_manager_is_plain(ModuleState *state, PyObject *object);
+
 extern const AwaitableOps actx_manager_enter_ops;
 extern const AwaitableOps actx_manager_exit_ops;
 extern const MethodDef actx_manager_aenter;

@@ -20,8 +20,8 @@ set_did_not_yield(PyObject *stop /* NULL where the generator just came to its en
     Py_DECREF(stop);
 }
 
-static AwaitOutcome
-manager_enter_step(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObject **Py_UNUSED(value))
+AwaitOutcome
+actx_manager_enter_end(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObject **Py_UNUSED(value))
 {
     if (outcome == AWAIT_STOPPED) {
         set_did_not_yield(NULL);
@@ -34,10 +34,9 @@ manager_enter_step(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObj
 }
 
 /* contextlib: _AsyncGeneratorContextManager.__aenter__ */
-static AwaitOutcome
-manager_enter_start(AwaitableObject *self, PyObject **value)
+AwaitOutcome
+actx_manager_enter_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value)
 {
-    ManagerObject *cm = (ManagerObject *)self->owner;
     if (actx_manager_delete_call(cm) < 0) {
         return AWAIT_ERROR;
     }
@@ -45,19 +44,24 @@ manager_enter_start(AwaitableObject *self, PyObject **value)
     if (gen == NULL) {
         return AWAIT_ERROR;
     }
-    return manager_enter_step(self, actx_awaitable_anext_take(self, gen, value), value);
+    return actx_manager_enter_end(self, actx_awaitable_anext_take(self, gen, value), value);
+}
+
+static AwaitOutcome
+manager_enter_start(AwaitableObject *self, PyObject **value)
+{
+    return actx_manager_enter_begin(self, (ManagerObject *)self->owner, value);
 }
 
 const AwaitableOps actx_manager_enter_ops = {
     .qualname = "_AsyncGeneratorContextManager.__aenter__",
     .start = manager_enter_start,
-    .step = manager_enter_step,
+    .step = actx_manager_enter_end,
 };
 
 /* -- __aexit__ -- */
 
-enum { REF_TYPE, REF_VALUE, REF_TRACEBACK };    // what the body raised, or all NULL
-enum { PHASE_NEXT, PHASE_THROW, PHASE_CLOSE };  // which of the three is being awaited
+enum { PHASE_NEXT, PHASE_THROW, PHASE_CLOSE };  // of __aexit__: which of the three is being awaited
 
 static AwaitOutcome
 return_bool(PyObject **value, bool flag)
@@ -68,7 +72,7 @@ return_bool(PyObject **value, bool flag)
 
 /* `try: raise RuntimeError(text)` / `finally: await self.gen.aclose()`: the error is being handled meanwhile. */
 static AwaitOutcome
-manager_begin_close(AwaitableObject *self, const char *text, PyObject **value)
+manager_begin_close(AwaitableObject *self, ManagerObject *cm, const char *text, PyObject **value)
 {
     PyErr_SetString(PyExc_RuntimeError, text);
     if (!self->state->closes_on_misuse) {
@@ -79,7 +83,7 @@ manager_begin_close(AwaitableObject *self, const char *text, PyObject **value)
     self->phase = PHASE_CLOSE;
     HandledScope scope;
     actx_handled_push(&scope, self->handled);
-    PyObject *gen = actx_manager_gen((ManagerObject *)self->owner);
+    PyObject *gen = actx_manager_gen(cm);
     PyObject *aclose = gen != NULL ? PyObject_CallMethodNoArgs(gen, self->state->names.aclose) : NULL;
     Py_XDECREF(gen);
     actx_handled_pop(&scope);
@@ -101,14 +105,14 @@ manager_end_close(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 
 /* After `await anext(self.gen)`. */
 static AwaitOutcome
-manager_end_next(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+manager_end_next(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome, PyObject **value)
 {
     switch (outcome) {
     case AWAIT_STOPPED:
         return return_bool(value, false);
     case AWAIT_RETURN:
         Py_CLEAR(*value);
-        outcome = manager_begin_close(self, "generator didn't stop", value);
+        outcome = manager_begin_close(self, cm, "generator didn't stop", value);
         return outcome == AWAIT_NEXT ? outcome : manager_end_close(self, outcome, value);
     case AWAIT_ERROR:
         if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
@@ -126,7 +130,7 @@ manager_end_next(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 static AwaitOutcome
 manager_pass_through(AwaitableObject *self, PyObject *exc, PyObject *raised, PyObject **value)
 {
-    PyObject *tb = self->refs[REF_TRACEBACK];
+    PyObject *tb = self->refs[MANAGER_REF_TRACEBACK];
     if (tb != Py_None && !PyTraceBack_Check(tb)) {
         HandledScope scope;
         actx_handled_push(&scope, raised);
@@ -149,7 +153,7 @@ is_instance(PyObject *exc, PyObject *type)
 static AwaitOutcome
 manager_handle_thrown(AwaitableObject *self, PyObject **value)
 {
-    PyObject *thrown = self->refs[REF_VALUE];
+    PyObject *thrown = self->refs[MANAGER_REF_VALUE];
     PyObject *exc = PyErr_GetRaisedException();
     PyObject *cause;
     AwaitOutcome outcome;
@@ -179,14 +183,14 @@ manager_handle_thrown(AwaitableObject *self, PyObject **value)
 
 /* After `await self.gen.athrow(value)`. */
 static AwaitOutcome
-manager_end_throw(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+manager_end_throw(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome, PyObject **value)
 {
     switch (outcome) {
     case AWAIT_STOPPED:
         return return_bool(value, true);
     case AWAIT_RETURN:
         Py_CLEAR(*value);
-        outcome = manager_begin_close(self, "generator didn't stop after athrow()", value);
+        outcome = manager_begin_close(self, cm, "generator didn't stop after athrow()", value);
         return outcome == AWAIT_NEXT ? outcome : manager_end_close(self, outcome, value);
     case AWAIT_ERROR:
         return manager_handle_thrown(self, value);
@@ -195,29 +199,28 @@ manager_end_throw(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     }
 }
 
-static AwaitOutcome
-manager_exit_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+AwaitOutcome
+actx_manager_exit_end(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome, PyObject **value)
 {
     switch (self->phase) {
     case PHASE_NEXT:
-        return manager_end_next(self, outcome, value);
+        return manager_end_next(self, cm, outcome, value);
     case PHASE_THROW:
-        return manager_end_throw(self, outcome, value);
+        return manager_end_throw(self, cm, outcome, value);
     default:
         return manager_end_close(self, outcome, value);
     }
 }
 
 /* contextlib: _AsyncGeneratorContextManager.__aexit__ */
-static AwaitOutcome
-manager_exit_start(AwaitableObject *self, PyObject **value)
+AwaitOutcome
+actx_manager_exit_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value)
 {
-    ManagerObject *cm = (ManagerObject *)self->owner;
     PyObject **refs = self->refs;
     AwaitOutcome outcome;
-    if (refs[REF_TYPE] != NULL && refs[REF_VALUE] == Py_None) {
-        Py_SETREF(refs[REF_VALUE], PyObject_CallNoArgs(refs[REF_TYPE]));
-        if (refs[REF_VALUE] == NULL) {
+    if (refs[MANAGER_REF_TYPE] != NULL && refs[MANAGER_REF_VALUE] == Py_None) {
+        Py_SETREF(refs[MANAGER_REF_VALUE], PyObject_CallNoArgs(refs[MANAGER_REF_TYPE]));
+        if (refs[MANAGER_REF_VALUE] == NULL) {
             return AWAIT_ERROR;
         }
     }
@@ -225,20 +228,32 @@ manager_exit_start(AwaitableObject *self, PyObject **value)
     if (gen == NULL) {
         return AWAIT_ERROR;
     }
-    if (refs[REF_TYPE] == NULL) {
+    if (refs[MANAGER_REF_TYPE] == NULL) {
         self->phase = PHASE_NEXT;
         outcome = actx_awaitable_anext_take(self, gen, value);
     }
     else {
         self->phase = PHASE_THROW;
         if (ACTX_THROW_TAKES_VALUE) {
-            outcome = actx_awaitable_athrow_take(self, gen, &refs[REF_VALUE], 1, value);
+            outcome = actx_awaitable_athrow_take(self, gen, &refs[MANAGER_REF_VALUE], 1, value);
         }
         else {
             outcome = actx_awaitable_athrow_take(self, gen, refs, 3, value);
         }
     }
-    return outcome == AWAIT_NEXT ? outcome : manager_exit_step(self, outcome, value);
+    return outcome == AWAIT_NEXT ? outcome : actx_manager_exit_end(self, cm, outcome, value);
+}
+
+static AwaitOutcome
+manager_exit_start(AwaitableObject *self, PyObject **value)
+{
+    return actx_manager_exit_begin(self, (ManagerObject *)self->owner, value);
+}
+
+static AwaitOutcome
+manager_exit_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
+{
+    return actx_manager_exit_end(self, (ManagerObject *)self->owner, outcome, value);
 }
 
 const AwaitableOps actx_manager_exit_ops = {
@@ -246,6 +261,24 @@ const AwaitableOps actx_manager_exit_ops = {
     .start = manager_exit_start,
     .step = manager_exit_step,
 };
+
+bool
+actx_manager_is_plain(ModuleState *state, PyObject *object)
+{
+    PyTypeObject *type = state->manager_type;
+    if (!Py_IS_TYPE(object, type)) {
+        return false;
+    }
+    if (type->tp_version_tag == state->manager_version && state->manager_version != 0) {
+        return true;
+    }
+    if (_PyType_Lookup(type, state->names.aenter) != state->manager_aenter ||
+        _PyType_Lookup(type, state->names.aexit) != state->manager_aexit) {
+        return false;
+    }
+    state->manager_version = type->tp_version_tag;
+    return true;
+}
 
 /* -- methods -- */
 
@@ -287,9 +320,9 @@ manager_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     AwaitableObject *awaitable = actx_awaitable_new(self->state, &actx_manager_exit_ops, op);
     if (awaitable != NULL && args[0] != Py_None) {
         awaitable->has_refs = true;
-        awaitable->refs[REF_TYPE] = Py_NewRef(args[0]);
-        awaitable->refs[REF_VALUE] = Py_NewRef(args[1]);
-        awaitable->refs[REF_TRACEBACK] = Py_NewRef(args[2]);
+        awaitable->refs[MANAGER_REF_TYPE] = Py_NewRef(args[0]);
+        awaitable->refs[MANAGER_REF_VALUE] = Py_NewRef(args[1]);
+        awaitable->refs[MANAGER_REF_TRACEBACK] = Py_NewRef(args[2]);
     }
     Py_XDECREF(bound);
     return (PyObject *)awaitable;

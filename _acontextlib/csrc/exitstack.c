@@ -5,6 +5,7 @@
    3.14. */
 #include "exitstack.h"
 
+#include "contextmanager.h"
 #include "errors.h"
 
 /* -- what the methods share -- */
@@ -298,19 +299,23 @@ stack_push_async_callback(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     return push_callback(self, args, nargs, kwnames, false);
 }
 
-enum { REF_MANAGER, REF_EXIT };                // of enter_async_context
-enum { EXIT_ALONE = 0, EXIT_TAKES_SELF = 1 };  // its phase
+enum { REF_MANAGER, REF_EXIT };                             // of enter_async_context
+enum { EXIT_TAKES_SELF, EXIT_ALONE, EXIT_OF_OUR_MANAGER };  // its phase: what to push when the manager is entered
 
 /* contextlib: AsyncExitStack.enter_async_context, after `await _enter(cm)` */
 static AwaitOutcome
 stack_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
+    PyObject *exit = self->refs[REF_EXIT];
+    ExitEntry entry;
+    if (self->phase == EXIT_OF_OUR_MANAGER) {
+        outcome = actx_manager_enter_end(self, outcome, value);
+        exit = self->state->manager_aexit;
+    }
     if (outcome != AWAIT_RETURN) {
         return outcome;
     }
-    ExitEntry entry;
-    bool takes_self = self->phase == EXIT_TAKES_SELF;
-    if (actx_entry_init_method(&entry, self->refs[REF_MANAGER], self->refs[REF_EXIT], takes_self, false) < 0 ||
+    if (actx_entry_init_method(&entry, self->refs[REF_MANAGER], exit, self->phase != EXIT_ALONE, false) < 0 ||
         actx_stack_append_take((StackObject *)self->owner, entry) < 0) {
         Py_CLEAR(*value);
         return AWAIT_ERROR;
@@ -318,21 +323,34 @@ stack_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     return AWAIT_RETURN;
 }
 
+/* Look up the methods, keep the exit and begin to await the enter. */
 static AwaitOutcome
-stack_enter_start(AwaitableObject *self, PyObject **value)
+stack_enter_any(AwaitableObject *self, PyObject *manager, PyObject **value)
 {
-    PyObject *manager = self->refs[REF_MANAGER];
     ManagerMethods methods;
     if (methods_lookup(self->state, manager, false, &methods) < 0) {
         return AWAIT_ERROR;
     }
     self->refs[REF_EXIT] = methods.exit;
     self->phase = methods.exit_takes_self ? EXIT_TAKES_SELF : EXIT_ALONE;
+    return actx_awaitable_await_take(self, methods_enter(&methods, manager), value);
+}
+
+static AwaitOutcome
+stack_enter_start(AwaitableObject *self, PyObject **value)
+{
+    PyObject *manager = self->refs[REF_MANAGER];
+    AwaitOutcome outcome;
     if (actx_entries_reserve(&((StackObject *)self->owner)->entries) < 0) {
-        Py_DECREF(methods.enter);
         return AWAIT_ERROR;
     }
-    AwaitOutcome outcome = actx_awaitable_await_take(self, methods_enter(&methods, manager), value);
+    if (self->state->drive.direct && actx_manager_is_plain(self->state, manager)) {
+        self->phase = EXIT_OF_OUR_MANAGER;
+        outcome = actx_manager_enter_begin(self, (ManagerObject *)manager, value);
+    }
+    else {
+        outcome = stack_enter_any(self, manager, value);
+    }
     return outcome == AWAIT_NEXT ? outcome : stack_enter_step(self, outcome, value);
 }
 

@@ -31,8 +31,18 @@ enum {
     OVERRIDES_EXIT = 4,     // __aexit__
 };
 
-/* Which of them are overridden on this stack; -1 on error. */
-int actx_stack_overrides(StackObject *self);
+/* Which of them are overridden on this stack; -1 on error.  The first function knows the usual case. */
+int actx_stack_ask_overrides(StackObject *self);
+
+static inline int
+actx_stack_overrides(StackObject *self)
+{
+    const StackClass *known = &self->state->stack_classes[0];
+    if (self->dict == NULL && known->version == Py_TYPE(self)->tp_version_tag && known->version != 0) {
+        return known->overrides;
+    }
+    return actx_stack_ask_overrides(self);
+}
 
 /* Forget all entries, as __init__() does. */
 void actx_stack_reset(StackObject *self);

@@ -34,6 +34,13 @@ actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen)
     return mark_get(drive, gen, MARK_FRAME_STATE) == drive->at_yield && mark_get(drive, gen, MARK_RUNNING) == 0;
 }
 
+bool
+actx_generator_is_finished(const GeneratorDrive *drive, PyObject *gen)
+{
+    return mark_get(drive, gen, MARK_FRAME_STATE) == drive->finished && mark_get(drive, gen, MARK_RUNNING) == 0 &&
+           mark_get(drive, gen, MARK_HOOKS_INITED) != 0;
+}
+
 /* -- the direct drive -- */
 
 /* Tell the thread's hooks of a generator before it is first resumed.  The mark comes first: the hook may itself
@@ -270,7 +277,7 @@ probe_marks(GeneratorDrive *drive, PyObject *gen, PyObject *pause, PyObject *tok
     if (actx_await_send(end, Py_None, &value) != AWAIT_ERROR || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
         goto done;
     }
-    char finished = mark_get(drive, gen, MARK_FRAME_STATE);
+    char finished = drive->finished = mark_get(drive, gen, MARK_FRAME_STATE);
     good = drive->finalizer != 0 && marks_are(drive, gen, 1, 1, 0) && drive->created != drive->at_yield &&
            drive->created != drive->awaiting && finished != drive->created && finished != drive->at_yield &&
            finished != drive->awaiting;

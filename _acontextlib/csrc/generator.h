@@ -23,6 +23,7 @@ typedef struct {
     Py_ssize_t marks;                  // offset of four bytes: hooks inited, closed, running, frame state
     Py_ssize_t finalizer;              // offset of the finalizer hook it was given
     char created, awaiting, at_yield;  // frame states; on 3.11 and 3.12 the last two are one
+    char finished;
 } GeneratorDrive;
 
 /* Learn how to drive directly; leaves drive.direct false where anything is not as expected.  `probe` and
@@ -38,6 +39,9 @@ actx_generator_is_direct(const GeneratorDrive *drive, PyObject *gen)
 
 /* Whether it stands at a yield, so that throw() may be called on it directly. */
 bool actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen);
+
+/* Whether it was begun and came to its end, so that awaiting aclose() would do nothing. */
+bool actx_generator_is_finished(const GeneratorDrive *drive, PyObject *gen);
 
 /* Begin `await anext(gen)`.  AWAIT_RETURN: it yielded *value; AWAIT_NEXT: it awaits, continue with
    actx_generator_send(). */

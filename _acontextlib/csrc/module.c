@@ -12,7 +12,7 @@
 // clang-format off
 #define STATE_REFERENCES(X)                                                                          \
     X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) \
-    X(manager_type) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)     \
+    X(manager_type) X(manager_aenter) X(manager_aexit) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)     \
     X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate) X(call) X(stack_base) X(stack_type)   \
     X(wrap_callback) X(wrap_async_callback) X(deque_type) X(unpack_entry) X(drive.wrapped_type)      \
     X(stop_false)
@@ -121,6 +121,8 @@ manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
     if (manager != NULL) {
         state->manager_type = (PyTypeObject *)manager;
         state->manager_doc = PyObject_GetAttrString(manager, "__doc__");
+        state->manager_aenter = Py_NewRef(aenter);
+        state->manager_aexit = Py_NewRef(aexit);
         actx_manager_adopt_class(state->manager_type);
         actx_method_set_type(aenter, state->manager_type);
         actx_method_set_type(aexit, state->manager_type);

@@ -206,6 +206,12 @@ closing_exit_start(AwaitableObject *self, PyObject **value)
     if (thing == NULL) {
         return AWAIT_ERROR;
     }
+    const GeneratorDrive *drive = &self->state->drive;
+    if (actx_generator_is_direct(drive, thing) && actx_generator_is_finished(drive, thing)) {
+        Py_DECREF(thing);
+        *value = Py_NewRef(Py_None);
+        return AWAIT_RETURN;
+    }
     PyObject *aclose = PyObject_CallMethodNoArgs(thing, self->state->names.aclose);
     Py_DECREF(thing);
     return closing_exit_step(self, actx_awaitable_await_take(self, aclose, value), value);

@@ -182,7 +182,7 @@ instance_overrides(StackObject *self)
 }
 
 int
-actx_stack_overrides(StackObject *self)
+actx_stack_ask_overrides(StackObject *self)
 {
     ModuleState *state = self->state;
     PyTypeObject *type = Py_TYPE(self);

@@ -88,6 +88,9 @@ typedef struct ModuleState {
     PyTypeObject *method_type;
     PyTypeObject *bound_method_type;
     PyTypeObject *manager_base;  // made from the spec in contextmanager.c
+    PyObject *manager_aenter;    // its methods
+    PyObject *manager_aexit;
+    unsigned int manager_version;  // tp_version_tag of manager_type while it has them
     PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
     PyObject *manager_doc;       // what that class says of itself
 

@@ -8,30 +8,47 @@
    UNWIND_RECEIVED suppressed_exc      UNWIND_SUPPRESSED pending_raise       UNWIND_PENDING
 
    From 3.13 on contextlib keeps the exception only, and takes its type and traceback anew for each callback. */
+#include "contextmanager.h"
 #include "errors.h"
 #include "exitstack.h"
 
-enum { REF_VALUE, REF_FRAME, REF_TYPE, REF_TRACEBACK };
+enum {
+    REF_TYPE = MANAGER_REF_TYPE,
+    REF_VALUE = MANAGER_REF_VALUE,
+    REF_TRACEBACK = MANAGER_REF_TRACEBACK,
+    REF_FRAME,
+    REF_MANAGER,  // a manager of ours that is being left by the stack's own awaitable
+};
 
 enum {
     UNWIND_RECEIVED = 1,
     UNWIND_SUPPRESSED = 2,
     UNWIND_PENDING = 4,
     UNWIND_CALLBACK = 8,  // what is awaited is a callback, whose result does not count
+    UNWIND_MANAGER = 16,  // what is awaited is the exit of REF_MANAGER
 };
 
 /* -- the exception -- */
+
+/* Its type and its traceback, as it has them now. */
+static void
+unwind_set_details(AwaitableObject *self)
+{
+    PyObject *exc = self->refs[REF_VALUE];
+    PyObject *traceback = PyException_GetTraceback(exc);
+    Py_XSETREF(self->refs[REF_TYPE], Py_NewRef(Py_TYPE(exc)));
+    Py_XSETREF(self->refs[REF_TRACEBACK], traceback != NULL ? traceback : Py_NewRef(Py_None));
+}
 
 /* Make it the current one: `exc = new_exc`. */
 static void
 unwind_set_exception_take(AwaitableObject *self, PyObject *exc)
 {
     self->has_refs = true;
-    if (!ACTX_REFRESHES_TRACEBACK) {
-        Py_XSETREF(self->refs[REF_TYPE], Py_NewRef(Py_TYPE(exc)));
-        Py_XSETREF(self->refs[REF_TRACEBACK], PyException_GetTraceback(exc));
-    }
     Py_XSETREF(self->refs[REF_VALUE], exc);
+    if (!ACTX_REFRESHES_TRACEBACK) {
+        unwind_set_details(self);
+    }
 }
 
 static void
@@ -77,34 +94,57 @@ fix_exception_context(PyObject *raised, PyObject *given, PyObject *frame)
 
 /* -- the loop -- */
 
-/* `exc_details` for the next entry; *traceback is owned. */
+/* `exc_details` for the next entry. */
 static ExitDetails
-unwind_details(AwaitableObject *self, PyObject **traceback)
+unwind_details(AwaitableObject *self)
 {
-    PyObject *exc = self->refs[REF_VALUE];
-    PyObject *type;
-    *traceback = NULL;
-    if (exc == NULL) {
+    if (self->refs[REF_VALUE] == NULL) {
         return (ExitDetails){{Py_None, Py_None, Py_None}};
     }
     if (ACTX_REFRESHES_TRACEBACK) {
-        type = (PyObject *)Py_TYPE(exc);
-        *traceback = PyException_GetTraceback(exc);
+        unwind_set_details(self);
     }
-    else {
-        type = self->refs[REF_TYPE];
-        *traceback = Py_XNewRef(self->refs[REF_TRACEBACK]);
-    }
-    return (ExitDetails){{type, exc, *traceback != NULL ? *traceback : Py_None}};
+    return (ExitDetails){{self->refs[REF_TYPE], self->refs[REF_VALUE], self->refs[REF_TRACEBACK]}};
 }
 
 /* contextlib awaits callbacks in a coroutine of their own, which no StopIteration leaves. */
 static void
 unwind_wrap_stop_iteration(AwaitableObject *self)
 {
-    if ((self->phase & UNWIND_CALLBACK) != 0 && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+    if ((self->flags & UNWIND_CALLBACK) != 0 && PyErr_ExceptionMatches(PyExc_StopIteration)) {
         actx_error_wrap_stop_iteration();
     }
+}
+
+/* A manager is left, or its exit raised. */
+static AwaitOutcome
+unwind_end_manager(AwaitableObject *self, AwaitOutcome outcome)
+{
+    if (outcome == AWAIT_NEXT) {
+        return outcome;
+    }
+    self->flags &= ~UNWIND_MANAGER;
+    if (outcome == AWAIT_ERROR) {
+        Py_CLEAR(self->handled);
+        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            actx_error_wrap_stop_iteration();
+        }
+    }
+    Py_CLEAR(self->refs[REF_MANAGER]);
+    return outcome;
+}
+
+/* Leave a manager of ours without an awaitable of its own. */
+static AwaitOutcome
+unwind_leave_manager_take(AwaitableObject *self, ExitEntry *entry, PyObject **value)
+{
+    ManagerObject *manager = (ManagerObject *)entry->argument;
+    unwind_details(self);
+    self->has_refs = true;
+    self->refs[REF_MANAGER] = entry->argument;
+    self->flags = (uint8_t)((self->flags | UNWIND_MANAGER) & ~UNWIND_CALLBACK);
+    Py_DECREF(entry->callable);
+    return unwind_end_manager(self, actx_manager_exit_begin(self, manager, value));
 }
 
 /* Call an entry, which is taken, and begin to await what it returns if that is to be awaited. */
@@ -112,13 +152,16 @@ static AwaitOutcome
 unwind_call_take(AwaitableObject *self, ExitEntry *entry, PyObject **value)
 {
     AwaitOutcome outcome = AWAIT_ERROR;
-    PyObject *traceback;
-    ExitDetails details = unwind_details(self, &traceback);
+    if (entry->callable == self->state->manager_aexit && entry->kind == ENTRY_METHOD && self->state->drive.direct &&
+        PyObject_TypeCheck(entry->argument, self->state->manager_base)) {
+        return unwind_leave_manager_take(self, entry, value);
+    }
+    ExitDetails details = unwind_details(self);
     if (actx_entry_is_callback(entry)) {
-        self->phase |= UNWIND_CALLBACK;
+        self->flags |= UNWIND_CALLBACK;
     }
     else {
-        self->phase &= ~UNWIND_CALLBACK;
+        self->flags &= ~UNWIND_CALLBACK;
     }
     /* Stacks in stacks come back here without a Python frame between. */
     if (Py_EnterRecursiveCall(" while leaving an exit stack") == 0) {
@@ -135,7 +178,6 @@ unwind_call_take(AwaitableObject *self, ExitEntry *entry, PyObject **value)
         Py_LeaveRecursiveCall();
     }
     actx_entry_clear(entry);
-    Py_XDECREF(traceback);
     return outcome;
 }
 
@@ -146,12 +188,12 @@ unwind_returned(AwaitableObject *self, PyObject **value)
     PyObject *result = *value;
     *value = NULL;
     int suppresses = 0;
-    if (result != Py_None && result != Py_False && (self->phase & UNWIND_CALLBACK) == 0) {
+    if (result != Py_None && result != Py_False && (self->flags & UNWIND_CALLBACK) == 0) {
         suppresses = PyObject_IsTrue(result);
     }
     Py_DECREF(result);
     if (suppresses > 0) {
-        self->phase = (uint8_t)((self->phase | UNWIND_SUPPRESSED) & ~UNWIND_PENDING);
+        self->flags = (uint8_t)((self->flags | UNWIND_SUPPRESSED) & ~UNWIND_PENDING);
         unwind_clear_exception(self);
     }
     return suppresses < 0 ? -1 : 0;
@@ -163,7 +205,7 @@ unwind_raised(AwaitableObject *self)
 {
     PyObject *raised = PyErr_GetRaisedException();
     fix_exception_context(raised, self->refs[REF_VALUE], self->refs[REF_FRAME]);
-    self->phase |= UNWIND_PENDING;
+    self->flags |= UNWIND_PENDING;
     unwind_set_exception_take(self, raised);
 }
 
@@ -171,14 +213,14 @@ unwind_raised(AwaitableObject *self)
 static AwaitOutcome
 unwind_end(AwaitableObject *self, PyObject **value)
 {
-    if ((self->phase & UNWIND_PENDING) != 0) {
+    if ((self->flags & UNWIND_PENDING) != 0) {
         PyObject *exc = self->refs[REF_VALUE];
         self->refs[REF_VALUE] = NULL;
         PyErr_SetRaisedException(exc);
         return AWAIT_ERROR;
     }
     const uint8_t both = UNWIND_RECEIVED | UNWIND_SUPPRESSED;
-    *value = Py_NewRef((self->phase & both) == both ? Py_True : Py_False);
+    *value = Py_NewRef((self->flags & both) == both ? Py_True : Py_False);
     return AWAIT_RETURN;
 }
 
@@ -218,13 +260,17 @@ unwind_start(AwaitableObject *self, PyObject **value)
 static AwaitOutcome
 unwind_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
-    if (outcome == AWAIT_RETURN) {
-        outcome = unwind_returned(self, value) < 0 ? AWAIT_ERROR : AWAIT_RETURN;
+    if ((self->flags & UNWIND_MANAGER) != 0) {
+        ManagerObject *manager = (ManagerObject *)self->refs[REF_MANAGER];
+        outcome = unwind_end_manager(self, actx_manager_exit_end(self, manager, outcome, value));
+        if (outcome == AWAIT_NEXT) {
+            return outcome;
+        }
     }
-    else {
+    else if (outcome == AWAIT_ERROR) {
         unwind_wrap_stop_iteration(self);
     }
-    if (outcome == AWAIT_ERROR) {
+    if (outcome == AWAIT_ERROR || unwind_returned(self, value) < 0) {
         unwind_raised(self);
     }
     return unwind_loop(self, value);
@@ -248,9 +294,9 @@ unwind_new(StackObject *self, const ExitDetails *details)
     if (awaitable == NULL) {
         return NULL;
     }
-    awaitable->phase = 0;
+    awaitable->flags = 0;
     if (details->items[1] != NULL) {
-        awaitable->phase = UNWIND_RECEIVED;
+        awaitable->flags = UNWIND_RECEIVED;
         awaitable->has_refs = true;
         awaitable->refs[REF_VALUE] = Py_NewRef(details->items[1]);
         if (!ACTX_REFRESHES_TRACEBACK) {

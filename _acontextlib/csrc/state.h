@@ -91,8 +91,8 @@ typedef struct ModuleState {
     PyObject *manager_aenter;    // its methods
     PyObject *manager_aexit;
     unsigned int manager_version;  // tp_version_tag of manager_type while it has them
-    PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
-    PyObject *manager_doc;       // what that class says of itself
+    PyTypeObject *manager_type;    // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
+    PyObject *manager_doc;         // what that class says of itself
 
     PyObject *globals;         // in which the functions made here run
     PyObject *decorator_code;  // what asynccontextmanager() runs

@@ -12,10 +12,10 @@
 // clang-format off
 #define STATE_REFERENCES(X)                                                                          \
     X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) \
-    X(manager_type) X(manager_aenter) X(manager_aexit) X(manager_doc) X(globals) X(decorator_code) X(helper_code) X(update_wrapper)     \
-    X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate) X(call) X(stack_base) X(stack_type)   \
-    X(wrap_callback) X(wrap_async_callback) X(deque_type) X(unpack_entry) X(drive.wrapped_type)      \
-    X(stop_false)
+    X(manager_type) X(manager_aenter) X(manager_aexit) X(manager_doc) X(globals) X(decorator_code)   \
+    X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate)      \
+    X(call) X(stack_base) X(stack_type) X(wrap_callback) X(wrap_async_callback) X(deque_type)        \
+    X(unpack_entry) X(drive.wrapped_type) X(stop_false)
 // clang-format on
 
 enum { FREELISTS = 6 };

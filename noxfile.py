@@ -93,7 +93,7 @@ def install(session, *extras):
 @nox.session(python=[*RELEASES, *SPECIAL])
 def tests(session):
     """The whole suite, as the README's command runs it."""
-    install(session, "test")
+    install(session, "test", *(["bench"] if session.python == NEWEST_CHECKED else []))
     session.run("python", "-m", "pytest", *session.posargs)
 
 

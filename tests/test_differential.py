@@ -20,12 +20,14 @@ import pytest
 pytest.importorskip("hypothesis", reason="hypothesis makes the random programs")
 
 import hypothesis
+from helpers import DEBUG
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import NoSuchExample
 from observer import observe
 from programs import PROGRAMS, Program
 
 EXAMPLES = int(os.environ.get("ACONTEXTLIB_FUZZ_EXAMPLES", "0"))
+ORDINARY = 100 if DEBUG else 300  # debug interpreters take several times as long for each
 LAST = os.environ.get("ACONTEXTLIB_FUZZ_LAST")
 QUIET = {
     "deadline": None,
@@ -74,8 +76,8 @@ def fuzz(other, examples, seed=None):
 def test_random_programs_behave_as_on_the_stdlib(name, request):
     given_seed = request.config.getoption("--hypothesis-seed", None)
     seed = int(given_seed or random.SystemRandom().getrandbits(32)) if EXAMPLES else None
-    print(f"seed {seed}, {EXAMPLES or 300} programs")
-    fuzz(implementations.load(name), EXAMPLES or 300, seed)
+    print(f"seed {seed}, {EXAMPLES or ORDINARY} programs")
+    fuzz(implementations.load(name), EXAMPLES or ORDINARY, seed)
 
 
 # Programs that once behaved differently.

@@ -85,9 +85,11 @@ awaitable_tp_traverse(AwaitableObject *self, visitproc visit, void *arg)
     return 0;
 }
 
+/* Nobody may enter it any more: what it needs is gone. */
 static int
 awaitable_tp_clear(AwaitableObject *self)
 {
+    self->status = STATUS_FINISHED;
     Py_CLEAR(self->owner);
     Py_CLEAR(self->target);
     awaitable_clear_refs(self);

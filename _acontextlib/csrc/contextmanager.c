@@ -61,15 +61,20 @@ manager_tp_traverse(ManagerObject *self, visitproc visit, void *arg)
 static inline void
 manager_drop_call(ManagerObject *self)
 {
-    int count = self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
-    Py_CLEAR(self->func);
-    if (self->form == ARGS_NONE) {
-        return;
-    }
+    int count = self->form == ARGS_NONE ? 0 : self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
+    PyObject *func = self->func;
+    PyObject *kwnames = self->kwnames;
+    PyObject *items[INLINE_ARGS];
+    self->func = self->kwnames = NULL;
     self->form = ARGS_NONE;
-    Py_CLEAR(self->kwnames);
     for (int i = 0; i < count; i++) {
-        Py_CLEAR(self->items[i]);
+        items[i] = self->items[i];
+        self->items[i] = NULL;
+    }
+    Py_XDECREF(func);
+    Py_XDECREF(kwnames);
+    for (int i = 0; i < count; i++) {
+        Py_XDECREF(items[i]);
     }
 }
 
@@ -324,7 +329,37 @@ actx_manager_gen(ManagerObject *self)
 
 /* -- _recreate_cm -- */
 
-/* Make args a tuple and kwds a dictionary, as contextlib has them from the start. */
+/* The kept values, named ones last, as one tuple. */
+static PyObject *
+manager_kept_values(ManagerObject *self)
+{
+    if (self->form == ARGS_PACKED) {
+        return Py_NewRef(self->items[0]);
+    }
+    PyObject *values = PyTuple_New(self->count);
+    for (int i = 0; values != NULL && i < self->count; i++) {
+        PyTuple_SET_ITEM(values, i, Py_NewRef(self->items[i]));
+    }
+    return values;
+}
+
+/* {name: value} for the last of the values. */
+static PyObject *
+kwds_new(PyObject *kwnames, PyObject *values)
+{
+    PyObject *kwds = PyDict_New();
+    Py_ssize_t named = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
+    Py_ssize_t first = PyTuple_GET_SIZE(values) - named;
+    for (Py_ssize_t i = 0; kwds != NULL && i < named; i++) {
+        if (PyDict_SetItem(kwds, PyTuple_GET_ITEM(kwnames, i), PyTuple_GET_ITEM(values, first + i)) < 0) {
+            Py_CLEAR(kwds);
+        }
+    }
+    return kwds;
+}
+
+/* Make args a tuple and kwds a dictionary, as contextlib has them from the start.  The names may be instances of a
+   subclass of str, whose methods may come back here: who is done first wins. */
 static int
 manager_publish_args(ManagerObject *self)
 {
@@ -332,34 +367,28 @@ manager_publish_args(ManagerObject *self)
         self->form = ARGS_PUBLIC;
         return 0;
     }
-    bool packed = self->form == ARGS_PACKED;
-    PyObject **values = packed ? &PyTuple_GET_ITEM(self->items[0], 0) : self->items;
-    Py_ssize_t count = packed ? PyTuple_GET_SIZE(self->items[0]) : self->count;
-    Py_ssize_t named = self->kwnames != NULL ? PyTuple_GET_SIZE(self->kwnames) : 0;
-    PyObject *args = PyTuple_New(count - named);
-    PyObject *kwds = PyDict_New();
-    if (args == NULL || kwds == NULL) {
-        goto error;
+    PyObject *kwnames = Py_XNewRef(self->kwnames);
+    PyObject *values = manager_kept_values(self);
+    PyObject *kwds = values != NULL ? kwds_new(kwnames, values) : NULL;
+    PyObject *args = NULL;
+    if (kwds != NULL) {
+        Py_ssize_t positional = PyTuple_GET_SIZE(values) - (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
+        args = PyTuple_GetSlice(values, 0, positional);
     }
-    for (Py_ssize_t i = 0; i < count - named; i++) {
-        PyTuple_SET_ITEM(args, i, Py_NewRef(values[i]));
+    if (args != NULL && (self->form == ARGS_INLINE || self->form == ARGS_PACKED)) {
+        PyObject *func = Py_XNewRef(self->func);
+        manager_drop_call(self);
+        self->func = func;
+        self->form = ARGS_PUBLIC;
+        self->items[PUBLIC_ARGS] = Py_NewRef(args);
+        self->items[PUBLIC_KWDS] = Py_NewRef(kwds);
     }
-    for (Py_ssize_t i = 0; i < named; i++) {
-        if (PyDict_SetItem(kwds, PyTuple_GET_ITEM(self->kwnames, i), values[count - named + i]) < 0) {
-            goto error;
-        }
-    }
-    PyObject *func = Py_XNewRef(self->func);
-    manager_drop_call(self);
-    self->func = func;
-    self->form = ARGS_PUBLIC;
-    self->items[PUBLIC_ARGS] = args;
-    self->items[PUBLIC_KWDS] = kwds;
-    return 0;
-error:
-    Py_XDECREF(args);
+    int result = args != NULL ? 0 : -1;
+    Py_XDECREF(kwnames);
+    Py_XDECREF(values);
     Py_XDECREF(kwds);
-    return -1;
+    Py_XDECREF(args);
+    return result;
 }
 
 /* Call the function again with the vector that is kept.  Held on its own meanwhile: the call may enter this

@@ -169,7 +169,13 @@ manager_keep_args(ManagerObject *self, PyObject *const *args, Py_ssize_t nargs, 
 PyObject *
 actx_manager_new(ModuleState *state, PyObject *func, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *gen = PyObject_Vectorcall(func, args, nargsf, kwnames);
+    PyObject *gen;
+    if (PyFunction_Check(func)) {  // straight to its vectorcall: the check of its result is for C functions
+        gen = ((PyFunctionObject *)func)->vectorcall(func, args, nargsf, kwnames);
+    }
+    else {
+        gen = PyObject_Vectorcall(func, args, nargsf, kwnames);
+    }
     if (gen == NULL) {
         return NULL;
     }

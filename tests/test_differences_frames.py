@@ -1,0 +1,206 @@
+"""Differences in what stands on the stack and what tools are told, with the stdlib's behaviour beside ours.
+
+docs/differences.md describes them; test_differences.py has the others.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+import warnings
+
+import pytest
+from helpers import VERSION, Pause, catch, is_library_frame, run
+from processes import accelerated, python
+
+
+@pytest.fixture
+def is_ours(lib):
+    return lib.name != "stdlib"
+
+
+def callers():
+    """The names of the functions that are running, but for the helpers and the tests."""
+    frame, found = sys._getframe(1), []
+    while frame.f_code.co_name != "run":
+        found.append((frame.f_code.co_name, is_library_frame(frame)))
+        frame = frame.f_back
+    return found
+
+
+# Frames
+
+
+def test_generator_is_called_by_the_user(lib, is_ours):
+    seen = []
+
+    @lib.asynccontextmanager
+    async def manager():
+        seen.append(callers())
+        yield
+        seen.append(callers())
+
+    async def user():
+        async with manager():
+            pass
+
+    run(user())
+    if is_ours:
+        assert seen == [[("manager", False), ("user", False)]] * 2
+    else:
+        for frames, between in zip(seen, ["__aenter__", "__aexit__"], strict=True):
+            assert frames == [("manager", False), (between, True), ("user", False)]
+
+
+def test_callback_of_a_stack_is_called_by_the_user(lib, is_ours):
+    seen = []
+
+    async def user():
+        async with lib.AsyncExitStack() as stack:
+            stack.callback(lambda: seen.append(callers()))
+
+    run(user())
+    expected = [("<lambda>", False), ("_exit_wrapper", True), ("__aexit__", True), ("user", False)]
+    assert seen == [[frame for frame in expected if not (is_ours and frame[1])]]
+
+
+def test_warning_names_the_user_two_levels_up(lib, is_ours):
+    @lib.asynccontextmanager
+    async def manager():
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+        yield
+
+    async def user():
+        async with manager():
+            pass
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run(user())
+    assert caught[0].filename == (__file__ if is_ours else contextlib.__file__)
+
+
+def test_decorated_function_has_a_frame_on_3_11_only(lib, is_ours):
+    @lib.asynccontextmanager
+    async def manager():
+        yield
+
+    wrong = catch(manager, 1)
+    names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(wrong.__traceback__) if is_library_frame(frame)]
+    if is_ours:
+        assert names == ([] if VERSION >= (3, 12) else ["helper"])
+    else:
+        assert names == ["helper", "__init__"]
+
+
+# What tools are told
+
+
+async def waits(manager):
+    async with manager():
+        pass
+
+
+def record(setter, lib):
+    """The events of `async with` over a bare yield: (function, is it the library's, event, argument)."""
+    seen = []
+
+    @lib.asynccontextmanager
+    async def manager():
+        yield
+
+    def tool(frame, event, argument):
+        seen.append((frame.f_code.co_name, is_library_frame(frame), event, argument))
+        return tool
+
+    coroutine = waits(manager)
+    before = sys.gettrace() if setter is sys.settrace else sys.getprofile()
+    setter(tool)
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        pass
+    finally:
+        setter(before)
+    return seen
+
+
+@pytest.mark.parametrize("setter", [sys.settrace, sys.setprofile], ids=["trace", "profile"])
+def test_trace_and_profile_functions_hear_of_no_library_functions(lib, is_ours, setter):
+    called = {name for name, is_library, event, _ in record(setter, lib) if is_library and event == "call"}
+    if is_ours:
+        assert called == (set() if VERSION >= (3, 12) else {"helper"})
+    else:
+        assert called == {"helper", "__init__", "__aenter__", "__aexit__"}
+
+
+def test_trace_function_sees_fewer_results_in_the_user(lib, is_ours):
+    events = record(sys.settrace, lib)
+    results = [argument[1] for name, _, event, argument in events if event == "exception" and name == "waits"]
+    assert all(isinstance(result, StopIteration) for result in results)
+    arguments = [result.args for result in results]
+    if not is_ours:
+        assert arguments == [(), (False,)]
+    elif VERSION < (3, 15):
+        assert arguments == [()]  # the False of __aexit__(), as `value` only
+        assert results[0].value is False
+    else:
+        assert arguments == []
+
+
+# throw() with three arguments
+
+
+@pytest.mark.skipif(VERSION < (3, 12), reason="deprecated since 3.12")
+@pytest.mark.filterwarnings("always:the .type, exc, tb. signature:DeprecationWarning")
+@pytest.mark.parametrize("nested", [1, 2, 3])
+def test_throw_with_three_arguments_warns_once_more_for_each_manager(lib, is_ours, nested):
+    @lib.asynccontextmanager
+    async def manager(depth):
+        if depth == 1:
+            await Pause()
+            yield
+        else:
+            async with manager(depth - 1):
+                yield
+
+    async def user():
+        async with manager(nested):
+            pass
+
+    coroutine = user()
+    coroutine.send(None)
+    with pytest.warns(DeprecationWarning) as caught:
+        assert type(catch(coroutine.throw, KeyError, KeyError(), None)) is KeyError
+    # One by throw() itself, one by each async generator.
+    assert len(caught) == 1 + nested + (nested if is_ours else 0)
+
+
+# Processes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork()")
+def test_processes_that_a_program_starts_have_the_stdlibs_objects_unless_forked(tmp_path):
+    (tmp_path / "program.py").write_text(
+        """\
+import contextlib, os, subprocess, sys
+SAY = "print(type(contextlib.AsyncExitStack.push).__name__, flush=True)"
+exec(SAY)
+child = os.fork()
+if child == 0:
+    exec(SAY)
+    os._exit(0)
+os.waitpid(child, 0)
+subprocess.run([sys.executable, "-c", "import contextlib; " + SAY], check=True)
+"""
+    )
+    options = ("-W", "ignore::DeprecationWarning")
+    assert accelerated("program.py", cwd=tmp_path, options=options).stdout.split() == ["method", "method", "function"]
+    assert python("program.py", cwd=tmp_path, options=options).stdout.split() == ["function", "function", "function"]
+
+
+def test_original_arguments_name_the_package(tmp_path):
+    (tmp_path / "program.py").write_text("import sys; print(sys.orig_argv[1:], sys.argv)")
+    assert python("program.py", "a", cwd=tmp_path).stdout == "['program.py', 'a'] ['program.py', 'a']\n"
+    expected = "['-m', '_acontextlib', 'program.py', 'a'] ['program.py', 'a']\n"
+    assert accelerated("program.py", "a", cwd=tmp_path).stdout == expected

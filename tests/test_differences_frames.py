@@ -170,7 +170,7 @@ def test_throw_with_three_arguments_warns_once_more_for_each_manager(lib, is_our
 
     coroutine = user()
     coroutine.send(None)
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="signature of throw") as caught:
         assert type(catch(coroutine.throw, KeyError, KeyError(), None)) is KeyError
     # One by throw() itself, one by each async generator.
     assert len(caught) == 1 + nested + (nested if is_ours else 0)

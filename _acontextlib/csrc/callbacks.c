@@ -240,6 +240,15 @@ lookup_static(PyObject *manager, PyObject *name, PyObject **function, bool *take
     return *function != NULL ? 1 : -1;
 }
 
+/* The attribute of an ordinary class, where it is a plain function; NULL, without an error, where it may be anything
+   else. */
+static inline PyObject *
+class_function(PyTypeObject *type, PyObject *name)
+{
+    PyObject *found = Py_IS_TYPE(type, &PyType_Type) ? _PyType_Lookup(type, name) : NULL;
+    return found != NULL && PyFunction_Check(found) ? Py_NewRef(found) : NULL;
+}
+
 int
 actx_special_lookup(PyObject *manager, PyObject *name, bool required, PyObject **function, bool *takes_self)
 {
@@ -248,6 +257,10 @@ actx_special_lookup(PyObject *manager, PyObject *name, bool required, PyObject *
         return lookup_static(manager, name, function, takes_self);
     }
     *takes_self = true;
+    *function = class_function(Py_TYPE(manager), name);
+    if (*function != NULL) {
+        return 1;
+    }
     if (!required) {
         return PyObject_GetOptionalAttr(type, name, function);
     }

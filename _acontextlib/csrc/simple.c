@@ -44,9 +44,15 @@ simple_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED
     if (module == NULL) {
         return NULL;
     }
+    ModuleState *state = PyModule_GetState(module);
+    for (int which = 0; which < SIMPLE_CLASSES; which++) {
+        if (type == state->simples[which].type) {
+            return (PyObject *)simple_new(state, which);
+        }
+    }
     SimpleObject *self = (SimpleObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        self->state = PyModule_GetState(module);
+        self->state = state;
     }
     return (PyObject *)self;
 }

@@ -42,9 +42,13 @@ stack_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(
     if (module == NULL) {
         return NULL;
     }
+    ModuleState *state = PyModule_GetState(module);
+    if (type == state->stack_type) {
+        return (PyObject *)stack_new(state);
+    }
     StackObject *self = (StackObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        stack_init_fields(self, PyModule_GetState(module));
+        stack_init_fields(self, state);
     }
     return (PyObject *)self;
 }

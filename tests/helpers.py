@@ -4,11 +4,14 @@ import contextlib
 import functools
 import os
 import sys
+import sysconfig
 from types import CoroutineType
 
 VERSION = sys.version_info[:2]
 # A debug interpreter; it aborts when StopIteration is thrown into a coroutine that has not begun, ours excepted.
 DEBUG = hasattr(sys, "gettotalrefcount")
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+PLAIN = not DEBUG and not FREE_THREADED
 _CONTEXTLIB = contextlib.__file__
 
 

@@ -15,7 +15,7 @@ import types
 
 import pytest
 from helpers import (
-    DEBUG,
+    PLAIN,
     VERSION,
     Pause,
     broken,
@@ -29,8 +29,6 @@ from helpers import (
     run,
 )
 from waiting import PHASES, prepare
-
-IS_PLAIN_BUILD = not DEBUG and getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 @pytest.fixture
@@ -239,7 +237,7 @@ def test_exception_that_forbids_setting_can_be_suppressed_and_replaced(lib):
 # Sizes
 
 
-@pytest.mark.skipif(not IS_PLAIN_BUILD, reason="objects of debug and free-threaded builds are larger")
+@pytest.mark.skipif(not PLAIN, reason="objects of debug and free-threaded builds are larger")
 def test_open_manager_is_small(lib, is_ours):
     @lib.asynccontextmanager
     async def manager():

@@ -77,37 +77,10 @@ done:
     return result;
 }
 
-PyObject *
-actx_twin_call(PyObject *twin, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    Py_ssize_t count = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
-    PyObject **vector = PyMem_New(PyObject *, count + 1);
-    if (vector == NULL) {
-        return PyErr_NoMemory();
-    }
-    vector[0] = self;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        vector[i + 1] = args[i];
-    }
-    PyObject *result = PyObject_Vectorcall(twin, vector, (size_t)(nargs + 1), kwnames);
-    PyMem_Free(vector);
-    return result;
-}
-
 int
 actx_twin_init(PyObject *twin, PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    Py_ssize_t nargs = PyTuple_GET_SIZE(args);
-    PyObject *all = PyTuple_New(nargs + 1);
-    if (all == NULL) {
-        return -1;
-    }
-    PyTuple_SET_ITEM(all, 0, Py_NewRef(self));
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        PyTuple_SET_ITEM(all, i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
-    }
-    PyObject *result = PyObject_Call(twin, all, kwargs);
-    Py_DECREF(all);
+    PyObject *result = actx_call_with_self_tuple(twin, self, args, kwargs);
     Py_XDECREF(result);
     return result != NULL ? 0 : -1;
 }

@@ -13,9 +13,6 @@ int actx_class_new(PyObject *module, PyObject *templates, const char *name, PyTy
 /* Call a class as if it had no vectorcall. */
 PyObject *actx_class_call(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
-/* Call a twin's method: twin(self, *args, ...). */
-PyObject *actx_twin_call(PyObject *twin, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
-
 /* tp_init by way of a method that is called like a MethodDef's: 0 or -1. */
 int actx_twin_init(PyObject *twin, PyObject *self, PyObject *args, PyObject *kwargs);
 

@@ -266,7 +266,7 @@ manager_tp_init(ManagerObject *self, PyObject *args, PyObject *kwargs)
         bound = Py_NewRef(args);
     }
     else {
-        bound = actx_method_bind_tuple(self->state->bind_init, (PyObject *)self, args, kwargs);
+        bound = actx_call_with_self_tuple(self->state->bind_init, (PyObject *)self, args, kwargs);
         if (bound == NULL) {
             return -1;
         }
@@ -443,7 +443,7 @@ manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
     ManagerObject *self = (ManagerObject *)op;
     ModuleState *state = self->state;
     if (nargs != 0 || kwnames != NULL) {
-        PyObject *bound = actx_method_bind(state->bind_recreate, op, args, nargs, kwnames);
+        PyObject *bound = actx_call_with_self(state->bind_recreate, op, args, nargs, kwnames);
         if (bound == NULL) {
             return NULL;
         }

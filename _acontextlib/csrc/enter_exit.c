@@ -291,7 +291,7 @@ manager_aenter(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
 {
     ManagerObject *self = (ManagerObject *)op;
     if (nargs != 0 || kwnames != NULL) {
-        PyObject *bound = actx_method_bind(self->state->bind_aenter, op, args, nargs, kwnames);
+        PyObject *bound = actx_call_with_self(self->state->bind_aenter, op, args, nargs, kwnames);
         if (bound == NULL) {
             return NULL;
         }
@@ -311,7 +311,7 @@ manager_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     ManagerObject *self = (ManagerObject *)op;
     PyObject *bound = NULL;
     if (nargs != 3 || kwnames != NULL) {
-        bound = actx_method_bind(self->state->bind_aexit, op, args, nargs, kwnames);
+        bound = actx_call_with_self(self->state->bind_aexit, op, args, nargs, kwnames);
         if (bound == NULL) {
             return NULL;
         }

@@ -22,7 +22,7 @@ stack_pushes(StackObject *self, int twin, bool plain, PyObject *const *args, Py_
         return true;
     }
     if (overrides >= 0) {
-        *result = actx_twin_call(self->state->stack_twins[twin], (PyObject *)self, args, nargs, kwnames);
+        *result = actx_call_with_self(self->state->stack_twins[twin], (PyObject *)self, args, nargs, kwnames);
     }
     return false;
 }
@@ -103,7 +103,7 @@ stack_init(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
 {
     StackObject *self = (StackObject *)op;
     if (nargs != 0 || kwnames != NULL) {
-        return actx_twin_call(self->state->stack_twins[STACK_INIT], op, args, nargs, kwnames);
+        return actx_call_with_self(self->state->stack_twins[STACK_INIT], op, args, nargs, kwnames);
     }
     actx_stack_reset(self);
     Py_RETURN_NONE;
@@ -221,7 +221,7 @@ stack_push_entry(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
     }
     if (nargs < 1 || nargs > 2 || kwnames != NULL || (overrides & OVERRIDES_ENTRIES) != 0 || self->is_public ||
         (nargs == 2 && !PyBool_Check(args[1]))) {
-        return actx_twin_call(self->state->stack_twins[STACK_PUSH_ENTRY], op, args, nargs, kwnames);
+        return actx_call_with_self(self->state->stack_twins[STACK_PUSH_ENTRY], op, args, nargs, kwnames);
     }
     ExitEntry entry = {.callable = Py_NewRef(args[0]), .kind = ENTRY_EXIT, .is_sync = nargs == 1 || args[1] == Py_True};
     if (actx_stack_append_take(self, entry) < 0) {
@@ -243,7 +243,7 @@ stack_pop_all(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         return NULL;
     }
     if (nargs != 0 || kwnames != NULL || (overrides & OVERRIDES_ENTRIES) != 0) {
-        return actx_twin_call(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
+        return actx_call_with_self(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
     }
     PyObject *result = PyObject_CallNoArgs((PyObject *)Py_TYPE(self));
     if (result == NULL) {
@@ -251,7 +251,7 @@ stack_pop_all(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     }
     if (Py_TYPE(result) != Py_TYPE(self)) {  // __new__ made something else
         Py_DECREF(result);
-        return actx_twin_call(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
+        return actx_call_with_self(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
     }
     StackObject *other = (StackObject *)result;
     if (other != self) {
@@ -402,7 +402,7 @@ stack_aenter(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
 {
     StackObject *self = (StackObject *)op;
     if (nargs != 0 || kwnames != NULL) {
-        return actx_twin_call(self->state->stack_twins[STACK_AENTER], op, args, nargs, kwnames);
+        return actx_call_with_self(self->state->stack_twins[STACK_AENTER], op, args, nargs, kwnames);
     }
     return (PyObject *)actx_awaitable_new(self->state, &stack_aenter_ops, op);
 }

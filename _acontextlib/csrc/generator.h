@@ -1,10 +1,9 @@
 /* Driving an async generator, one operation at a time.
 
-   Two drives do the same.  The *public* one goes through the objects that anext(), athrow() and aclose() return.
-   The direct* one resumes the generator itself and keeps the marks that those objects would keep: which marks, and
-   where they are, is learnt from a generator driven for the purpose when the module is imported
-   (actx_generator_probe).  On an interpreter that does not look as expected the public drive is used; nothing else
-   depends on the outcome.
+   Two drives do the same.  The public one goes through the objects that anext(), athrow() and aclose() return.  The
+   direct one resumes the generator itself and keeps the marks that those objects would keep: which marks, and where
+   they are, is learnt from a generator driven for the purpose when the module is imported (actx_generator_probe).  On
+   an interpreter that does not look as expected the public drive is used; nothing else depends on the outcome.
 
    The direct functions below may only be called when actx_generator_is_direct() says so. */
 #ifndef ACTX_GENERATOR_H

@@ -27,7 +27,7 @@ typedef struct {
 /* -- arguments -- */
 
 PyObject *
-actx_method_bind(PyObject *signature, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+actx_call_with_self(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     Py_ssize_t count = nargs + (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
     PyObject **vector = PyMem_New(PyObject *, count + 1);
@@ -38,21 +38,21 @@ actx_method_bind(PyObject *signature, PyObject *self, PyObject *const *args, Py_
     for (Py_ssize_t i = 0; i < count; i++) {
         vector[i + 1] = args[i];
     }
-    PyObject *bound = PyObject_Vectorcall(signature, vector, (size_t)(nargs + 1), kwnames);
+    PyObject *result = PyObject_Vectorcall(function, vector, (size_t)(nargs + 1), kwnames);
     PyMem_Free(vector);
-    return bound;
+    return result;
 }
 
 PyObject *
-actx_method_bind_tuple(PyObject *signature, PyObject *self, PyObject *args, PyObject *kwargs)
+actx_call_with_self_tuple(PyObject *function, PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *method = PyMethod_New(signature, self);
+    PyObject *method = PyMethod_New(function, self);
     if (method == NULL) {
         return NULL;
     }
-    PyObject *bound = PyObject_Call(method, args, kwargs);
+    PyObject *result = PyObject_Call(method, args, kwargs);
     Py_DECREF(method);
-    return bound;
+    return result;
 }
 
 /* -- bound methods -- */
@@ -164,7 +164,16 @@ static PyMemberDef bound_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+/* Attributes that every type has, and that are to be the method's. */
+static PyObject *
+bound_get_shared(BoundMethodObject *bound, void *name)
+{
+    return PyObject_GetAttrString((PyObject *)bound->method, name);
+}
+
 static PyGetSetDef bound_getset[] = {
+    {"__doc__", (getter)bound_get_shared, NULL, NULL, "__doc__"},
+    {"__module__", (getter)bound_get_shared, NULL, NULL, "__module__"},
     {"__signature__", (getter)bound_get_signature, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -24,11 +24,11 @@ PyObject *actx_method_new(ModuleState *state, const MethodDef *def, PyObject *si
 /* Name the class whose instances the method is for, once there is one. */
 void actx_method_set_type(PyObject *method, PyTypeObject *type);
 
-/* The arguments of a call that is not the plain one, bound as Python binds them: what `signature` returns, a
-   tuple; or NULL with Python's error. */
-PyObject *actx_method_bind(PyObject *signature, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames);
-PyObject *actx_method_bind_tuple(PyObject *signature, PyObject *self, PyObject *args, PyObject *kwargs);
+/* Call a Python function with self before the arguments.  Functions that hold a method's signature return the arguments
+   as a tuple, bound as Python binds them, or raise Python's own error about them. */
+PyObject *actx_call_with_self(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *kwnames);
+PyObject *actx_call_with_self_tuple(PyObject *function, PyObject *self, PyObject *args, PyObject *kwargs);
 
 extern PyType_Spec actx_method_spec;
 extern PyType_Spec actx_bound_method_spec;

@@ -234,7 +234,7 @@ static PyObject *
 twin_call(PyObject *op, int which, int method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *twin = ((SimpleObject *)op)->state->simples[which].twins[method];
-    return actx_twin_call(twin, op, args, nargs, kwnames);
+    return actx_call_with_self(twin, op, args, nargs, kwnames);
 }
 
 static PyObject *

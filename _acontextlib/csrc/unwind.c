@@ -1,11 +1,10 @@
 /* Leaving an AsyncExitStack: the awaitables of __aexit__() and aclose().
 
    A loop over the entries that stops where one has to be awaited and is continued by the engine: no entry is called
-   from within the call of another.  Mirrors AsyncExitStack.__aexit__ of contextlib, with its locals in the
-   awaitable:
-
-   exc, exc_details    REF_TYPE, REF_VALUE, REF_TRACEBACK; NULL for None frame_exc           REF_FRAME received_exc
-   UNWIND_RECEIVED suppressed_exc      UNWIND_SUPPRESSED pending_raise       UNWIND_PENDING
+   from within the call of another.  Mirrors AsyncExitStack.__aexit__ of contextlib, with its locals in the awaitable:
+   the exception (`exc`, or `exc_details`) in REF_VALUE, REF_TYPE and REF_TRACEBACK, NULL for None; `frame_exc` in
+   REF_FRAME; `received_exc`, `suppressed_exc` and `pending_raise` in UNWIND_RECEIVED, UNWIND_SUPPRESSED and
+   UNWIND_PENDING.
 
    From 3.13 on contextlib keeps the exception only, and takes its type and traceback anew for each callback. */
 #include "contextmanager.h"
@@ -339,7 +338,7 @@ actx_stack_aclose(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObjec
         return NULL;
     }
     if (nargs != 0 || kwnames != NULL || (overrides & (OVERRIDES_EXIT | OVERRIDES_ENTRIES)) != 0) {
-        return actx_twin_call(self->state->stack_twins[STACK_ACLOSE], op, args, nargs, kwnames);
+        return actx_call_with_self(self->state->stack_twins[STACK_ACLOSE], op, args, nargs, kwnames);
     }
     return (PyObject *)actx_awaitable_new(self->state, &unwind_close_ops, op);
 }
@@ -366,7 +365,7 @@ actx_stack_aexit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
         return NULL;
     }
     if (nargs != 3 || kwnames != NULL || (overrides & OVERRIDES_ENTRIES) != 0 || !details_are_ordinary(args)) {
-        return actx_twin_call(self->state->stack_twins[STACK_AEXIT], op, args, nargs, kwnames);
+        return actx_call_with_self(self->state->stack_twins[STACK_AEXIT], op, args, nargs, kwnames);
     }
     if (args[1] == Py_None) {
         return unwind_new(self, &no_details);

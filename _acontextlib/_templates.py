@@ -87,6 +87,8 @@ def adopt(cls, twin):
     del cls.__slots__
     cls.__module__ = twin.__module__
     cls.__qualname__ = twin.__qualname__
+    if hasattr(twin, "__firstlineno__"):  # 3.13 and later, where inspect.getsource() goes by it
+        cls.__firstlineno__ = twin.__firstlineno__
     twin.register(cls)
 
 
@@ -186,6 +188,19 @@ def bind_recreate(self):
 
 def call(func, args, kwds):
     return func(*args, **kwds)
+
+
+def coroutine_mark(name):
+    """What a function has as its attribute ``name`` to be taken for a coroutine function."""
+    if name == "_is_coroutine":
+        from asyncio.coroutines import _is_coroutine
+
+        return _is_coroutine
+    import inspect
+
+    if not hasattr(inspect, "markcoroutinefunction"):  # before 3.12
+        raise AttributeError(name)
+    return getattr(inspect.markcoroutinefunction(lambda: None), name)
 
 
 # -- how this interpreter runs async generators --

@@ -49,11 +49,18 @@ def test_awaitable_is_no_native_coroutine(lib, is_ours):
     awaitable.close()
 
 
-def test_methods_are_no_native_coroutine_functions(lib, is_ours):
+def test_methods_are_marked_as_coroutine_functions(lib, is_ours):
+    """Before 3.12 only asyncio knows a mark for functions that are none of the interpreter's."""
     cm, awaitable, _ = prepare(lib, "enter")
     awaitable.close()
-    assert inspect.iscoroutinefunction(cm.__aenter__) is not is_ours
-    assert inspect.iscoroutinefunction(cm.__aexit__) is not is_ours
+    stack = lib.AsyncExitStack()
+    known = not is_ours or VERSION >= (3, 12)
+    for method in (cm.__aenter__, type(cm).__aexit__, stack.aclose, stack.enter_async_context):
+        assert inspect.iscoroutinefunction(method) is known
+        if VERSION < (3, 14):
+            assert asyncio.iscoroutinefunction(method)
+    for method in (stack.push, stack.pop_all, stack.push_async_callback):
+        assert not inspect.iscoroutinefunction(method)
 
 
 # Tracebacks have no frames of the library

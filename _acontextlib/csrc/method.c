@@ -141,6 +141,29 @@ bound_tp_getattro(PyObject *op, PyObject *name)
     return PyObject_GetAttr((PyObject *)((BoundMethodObject *)op)->method, name);
 }
 
+/* Bound already, whatever it is found in. */
+static PyObject *
+bound_tp_descr_get(PyObject *bound, PyObject *Py_UNUSED(instance), PyObject *Py_UNUSED(type))
+{
+    return Py_NewRef(bound);
+}
+
+PyDoc_STRVAR(bound_reduce_doc,
+             "__reduce__($self)\n--\n\n"
+             "Return getattr and its arguments: pickled is the instance, and the name of the method.");
+
+static PyObject *
+bound_reduce(BoundMethodObject *bound, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *builtins = PyEval_GetBuiltins();  // borrowed
+    PyObject *get = builtins != NULL ? PyDict_GetItemString(builtins, "getattr") : NULL;
+    if (get == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "no getattr() to pickle a method with");
+        return NULL;
+    }
+    return Py_BuildValue("O(Os)", get, bound->self, bound->method->def->name);
+}
+
 /* The signature without self, as of types.MethodType. */
 static PyObject *
 bound_get_signature(BoundMethodObject *bound, void *Py_UNUSED(closure))
@@ -155,6 +178,11 @@ bound_get_signature(BoundMethodObject *bound, void *Py_UNUSED(closure))
     Py_XDECREF(inspect);
     return result;
 }
+
+static PyMethodDef bound_methods[] = {
+    {"__reduce__", (PyCFunction)bound_reduce, METH_NOARGS, bound_reduce_doc},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyMemberDef bound_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(BoundMethodObject, vectorcall), READONLY, NULL},
@@ -182,7 +210,8 @@ static PyType_Slot bound_slots[] = {
     {Py_tp_dealloc, bound_tp_dealloc},   {Py_tp_traverse, bound_tp_traverse},
     {Py_tp_call, PyVectorcall_Call},     {Py_tp_repr, bound_tp_repr},
     {Py_tp_hash, bound_tp_hash},         {Py_tp_richcompare, bound_tp_richcompare},
-    {Py_tp_getattro, bound_tp_getattro}, {Py_tp_members, bound_members},
+    {Py_tp_getattro, bound_tp_getattro}, {Py_tp_descr_get, bound_tp_descr_get},
+    {Py_tp_methods, bound_methods},      {Py_tp_members, bound_members},
     {Py_tp_getset, bound_getset},        {0, NULL},
 };
 
@@ -319,6 +348,22 @@ method_get_module(MethodObject *method, void *Py_UNUSED(closure))
     return PyObject_GetAttrString((PyObject *)method->type, "__module__");
 }
 
+/* The mark by which inspect (3.12 and later) or asyncio knows a coroutine function that is none of the interpreter's.
+ */
+static PyObject *
+method_get_mark(MethodObject *method, void *name)
+{
+    PyObject *code = PyFunction_Check(method->signature) ? PyFunction_GET_CODE(method->signature) : NULL;
+    if (code == NULL || (((PyCodeObject *)code)->co_flags & CO_COROUTINE) == 0) {
+        PyErr_Format(PyExc_AttributeError, "'method' object has no attribute '%s'", name);
+        return NULL;
+    }
+    PyObject *templates = PyImport_ImportModule("_acontextlib._templates");
+    PyObject *mark = templates != NULL ? PyObject_CallMethod(templates, "coroutine_mark", "s", name) : NULL;
+    Py_XDECREF(templates);
+    return mark;
+}
+
 static PyMemberDef method_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(MethodObject, vectorcall), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -330,6 +375,8 @@ static PyGetSetDef method_getset[] = {
     {"__doc__", (getter)method_get_text, NULL, NULL, "doc"},
     {"__module__", (getter)method_get_module, NULL, NULL, NULL},
     {"__signature__", (getter)method_get_signature, NULL, NULL, NULL},
+    {"_is_coroutine", (getter)method_get_mark, NULL, NULL, "_is_coroutine"},
+    {"_is_coroutine_marker", (getter)method_get_mark, NULL, NULL, "_is_coroutine_marker"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

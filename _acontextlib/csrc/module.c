@@ -106,14 +106,25 @@ type_init(PyObject *module, PyType_Spec *spec, PyTypeObject **slot)
     return *slot != NULL ? 0 : -1;
 }
 
+/* A method with the signature that the twin's method of that name has; NULL also where there is no twin. */
+static PyObject *
+method_like(ModuleState *state, const MethodDef *def, PyObject *twin)
+{
+    PyObject *model = twin != NULL ? PyObject_GetAttrString(twin, def->name) : NULL;
+    PyObject *method = model != NULL ? actx_method_new(state, def, model) : NULL;
+    Py_XDECREF(model);
+    return method;
+}
+
 /* The class of managers, made in Python from the type and the methods made here. */
 static int
 manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
 {
     PyObject *manager = NULL;
-    PyObject *aenter = actx_method_new(state, &actx_manager_aenter, state->bind_aenter);
-    PyObject *aexit = actx_method_new(state, &actx_manager_aexit, state->bind_aexit);
-    PyObject *recreate = actx_method_new(state, &actx_manager_recreate, state->bind_recreate);
+    PyObject *twin = PyObject_CallMethod(templates, "twin_of", "s", "_AsyncGeneratorContextManager");
+    PyObject *aenter = method_like(state, &actx_manager_aenter, twin);
+    PyObject *aexit = method_like(state, &actx_manager_aexit, twin);
+    PyObject *recreate = method_like(state, &actx_manager_recreate, twin);
     if (aenter != NULL && aexit != NULL && recreate != NULL) {
         actx_method_set_type(recreate, state->manager_base);
         manager = PyObject_CallMethod(templates, "manager_class", "OOOO", state->manager_base, aenter, aexit, recreate);
@@ -130,6 +141,7 @@ manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
     Py_XDECREF(aenter);
     Py_XDECREF(aexit);
     Py_XDECREF(recreate);
+    Py_XDECREF(twin);
     if (state->manager_doc == NULL) {
         return -1;
     }

@@ -176,8 +176,9 @@ async def no_stop(library):
             raise
 
     for body_raises in (False, True):
+        held = manager()  # where it is not closed, contextlib's frame would hold it for longer than ours does
         try:
-            async with manager():
+            async with held:
                 if body_raises:
                     raise GeneratorExit
         except (RuntimeError, GeneratorExit) as error:

@@ -225,5 +225,5 @@ async def probe(pause, token):
         await pause
 
 
-# Whether this contextlib closes a generator that did not stop (3.11.? and later; earlier ones only raise).
+# Whether this contextlib closes a generator that did not stop (from 3.11.7 and 3.12.1 on; earlier ones only raise).
 closes_on_misuse = "aclose" in contextlib._AsyncGeneratorContextManager.__aexit__.__code__.co_names

@@ -7,11 +7,18 @@ import sys
 import sysconfig
 from types import CoroutineType
 
+import pytest
+
 VERSION = sys.version_info[:2]
 # A debug interpreter; it aborts when StopIteration is thrown into a coroutine that has not begun, ours excepted.
 DEBUG = hasattr(sys, "gettotalrefcount")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 PLAIN = not DEBUG and not FREE_THREADED
+# Whether this contextlib closes a generator that did not stop: from 3.11.7 and 3.12.1 on, see CPython's gh-110378.
+CLOSES_ON_MISUSE = "aclose" in contextlib._AsyncGeneratorContextManager.__aexit__.__code__.co_names
+closes_on_misuse = pytest.mark.skipif(
+    not CLOSES_ON_MISUSE, reason="the stdlib of this version does not close a generator that did not stop"
+)
 _CONTEXTLIB = contextlib.__file__
 
 

@@ -5,7 +5,7 @@ import types
 import warnings
 
 import pytest
-from helpers import Pause, broken, by_hand, catch_run, consume, leave, outcome, run
+from helpers import Pause, broken, by_hand, catch_run, closes_on_misuse, consume, leave, outcome, run
 
 
 class Steps:
@@ -72,6 +72,7 @@ async def test_own_iterator_that_stops_at_once_did_not_yield(lib):
     assert caught.__suppress_context__
 
 
+@closes_on_misuse
 @by_hand
 async def test_own_iterator_that_goes_on_did_not_stop_and_is_closed(lib):
     steps = Steps(second="more")
@@ -80,6 +81,7 @@ async def test_own_iterator_that_goes_on_did_not_stop_and_is_closed(lib):
     assert steps.log == ["anext", "anext", "aclose"]
 
 
+@closes_on_misuse
 @by_hand
 async def test_own_iterator_that_fails_to_close_raises_that(lib):
     closing = LookupError("closing")
@@ -101,6 +103,7 @@ async def test_own_iterator_gets_the_error_as_the_version_hands_it_over(lib, std
     assert thrown_into(lib) == thrown_into(stdlib)
 
 
+@closes_on_misuse
 @by_hand
 async def test_own_iterator_that_returns_from_athrow_did_not_stop(lib):
     steps = Steps(thrown="value")
@@ -326,6 +329,7 @@ def test_own_iterator_steps_are_looked_up_on_its_class(lib):
     assert run(manager_of(lib, iterator).__aenter__()) == "class"
 
 
+@closes_on_misuse
 def test_own_iterator_methods_for_errors_are_looked_up_on_the_instance(lib):
     steps = Steps(second="more")
     closed = []
@@ -378,6 +382,7 @@ def test_result_without_athrow_fails_when_leaving_with_an_error(lib, stdlib):
     assert attempt(lib) == ("raised", AttributeError, "'int' object has no attribute 'athrow'")
 
 
+@closes_on_misuse
 def test_result_without_aclose_fails_while_raising_that_it_did_not_stop(lib):
     class Iterator:
         def __aiter__(self):

@@ -1,7 +1,7 @@
 """Managers entered twice, left without entering, or whose generator somebody else runs."""
 
 import pytest
-from helpers import VERSION, Pause, by_hand, catch_run, consume, outcome, run
+from helpers import VERSION, Pause, by_hand, catch_run, closes_on_misuse, consume, outcome, run
 
 ATTRIBUTE_MISSING = "'_AsyncGeneratorContextManager' object has no attribute {!r}"
 
@@ -65,6 +65,7 @@ def test_two_enters_made_before_either_runs_let_the_first_win(lib):
     assert isinstance(catch_run(first), AttributeError)
 
 
+@closes_on_misuse
 @by_hand
 async def test_exit_without_enter_runs_to_the_first_yield_and_complains(lib):
     log = []

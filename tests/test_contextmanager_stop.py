@@ -11,6 +11,7 @@ from helpers import (
     catch_run,
     chain,
     close_reaches_generator,
+    closes_on_misuse,
     consume,
     describe,
     frame_names,
@@ -128,6 +129,7 @@ def test_entering_in_vain_leaves_the_generator_finished(lib):
 # A second yield after a body without an error
 
 
+@closes_on_misuse
 @by_hand
 async def test_second_yield_did_not_stop_and_is_closed(lib):
     log = []
@@ -147,6 +149,7 @@ async def test_second_yield_did_not_stop_and_is_closed(lib):
     assert cm.gen.ag_frame is None
 
 
+@closes_on_misuse
 @by_hand
 async def test_second_yield_that_swallows_the_closing_did_not_stop(lib):
     @lib.asynccontextmanager
@@ -161,6 +164,7 @@ async def test_second_yield_that_swallows_the_closing_did_not_stop(lib):
     assert caught.args == (NO_STOP,)
 
 
+@closes_on_misuse
 @by_hand
 async def test_clean_up_of_the_second_yield_sees_the_error_being_raised(lib):
     seen = []
@@ -174,6 +178,7 @@ async def test_clean_up_of_the_second_yield_sees_the_error_being_raised(lib):
     assert caught.args == (NO_STOP,)
 
 
+@closes_on_misuse
 @by_hand
 async def test_clean_up_of_the_second_yield_outside_of_handlers_sees_the_error_being_raised(lib):
     seen = []
@@ -194,6 +199,7 @@ async def test_clean_up_of_the_second_yield_outside_of_handlers_sees_the_error_b
     assert caught.args == (NO_STOP,)
 
 
+@closes_on_misuse
 @pytest.mark.parametrize("pause", [False, True])
 @by_hand
 async def test_error_in_the_clean_up_of_the_second_yield_comes_out_instead(lib, pause):
@@ -208,6 +214,7 @@ async def test_error_in_the_clean_up_of_the_second_yield_comes_out_instead(lib, 
     assert frame_names(caught) == ["manager", "clean_up"]
 
 
+@closes_on_misuse
 @by_hand
 async def test_third_yield_while_being_closed_comes_out_instead(lib):
     @lib.asynccontextmanager
@@ -242,6 +249,7 @@ async def test_second_yield_while_an_outer_error_is_handled_chains_to_it(lib):
 # A second yield after the body raised
 
 
+@closes_on_misuse
 @by_hand
 async def test_second_yield_after_an_error_did_not_stop_after_athrow(lib):
     log = []
@@ -277,6 +285,7 @@ async def test_second_yield_after_any_error_did_not_stop_after_athrow(lib, kind)
     assert caught.__context__ is error
 
 
+@closes_on_misuse
 @by_hand
 async def test_clean_up_after_athrow_sees_the_error_being_raised(lib):
     seen = []
@@ -290,6 +299,7 @@ async def test_clean_up_after_athrow_sees_the_error_being_raised(lib):
     assert caught.__context__ is error
 
 
+@closes_on_misuse
 @pytest.mark.parametrize("pause", [False, True])
 @by_hand
 async def test_error_in_the_clean_up_after_athrow_comes_out_instead(lib, pause):
@@ -303,6 +313,7 @@ async def test_error_in_the_clean_up_after_athrow_comes_out_instead(lib, pause):
     assert [type(each) for each in chain(caught)] == [LookupError, GeneratorExit]
 
 
+@closes_on_misuse
 @by_hand
 async def test_second_yield_inside_the_handler_keeps_the_chain(lib):
     seen = []
@@ -327,6 +338,7 @@ async def test_second_yield_inside_the_handler_keeps_the_chain(lib):
 # The clean-up awaits: driven by hand
 
 
+@closes_on_misuse
 @pytest.mark.parametrize("error", [None, ValueError("body")], ids=["no error", "error"])
 def test_clean_up_that_awaits_is_awaited(lib, error):
     log = []
@@ -346,6 +358,7 @@ def test_clean_up_that_awaits_is_awaited(lib, error):
     assert caught.__context__ is None
 
 
+@closes_on_misuse
 def test_clean_up_sees_the_error_again_after_each_resume(lib):
     seen = []
 
@@ -375,6 +388,7 @@ def test_clean_up_sees_the_error_again_after_each_resume(lib):
     assert caught.args == (NO_STOP,)
 
 
+@closes_on_misuse
 def test_error_thrown_into_the_clean_up_chains_to_the_error_being_raised(lib):
     async def clean_up():
         await Pause("cleaning")
@@ -389,6 +403,7 @@ def test_error_thrown_into_the_clean_up_chains_to_the_error_being_raised(lib):
     assert chain(caught)[-1].args == (NO_STOP,)
 
 
+@closes_on_misuse
 def test_error_thrown_into_the_clean_up_and_swallowed_there_did_not_stop(lib):
     async def clean_up():
         try:
@@ -404,6 +419,7 @@ def test_error_thrown_into_the_clean_up_and_swallowed_there_did_not_stop(lib):
     assert catch(leaving.send, None).args == (NO_STOP,)
 
 
+@closes_on_misuse
 @pytest.mark.parametrize("error", [None, ValueError("body")], ids=["no error", "error"])
 def test_closing_in_the_clean_up_ends_it(lib, error):
     log = []
@@ -425,6 +441,7 @@ def test_closing_in_the_clean_up_ends_it(lib, error):
         assert cm.gen.ag_frame is None
 
 
+@closes_on_misuse
 def test_closing_in_a_clean_up_that_swallows_it_ends_quietly(lib):
     async def clean_up():
         try:
@@ -442,6 +459,7 @@ def test_closing_in_a_clean_up_that_swallows_it_ends_quietly(lib):
     assert catch(leaving.send, None).args == ("cannot reuse already awaited coroutine",)
 
 
+@closes_on_misuse
 def test_closing_in_a_clean_up_that_awaits_again_is_ignored(lib):
     if not close_reaches_generator(lib):
         pytest.skip("the stdlib of this version leaves the generator suspended")
@@ -462,6 +480,7 @@ def test_closing_in_a_clean_up_that_awaits_again_is_ignored(lib):
     assert cm.gen.ag_frame is None
 
 
+@closes_on_misuse
 def test_closing_in_a_clean_up_that_raises_raises_that(lib):
     if not close_reaches_generator(lib):
         pytest.skip("the stdlib of this version leaves the generator suspended")
@@ -525,6 +544,7 @@ async def test_manager_that_yields_in_a_loop_did_not_stop(lib):
     assert await broken(manager(), error) is error
 
 
+@closes_on_misuse
 @by_hand
 async def test_manager_with_a_yield_in_finally_after_an_error(lib):
     @lib.asynccontextmanager

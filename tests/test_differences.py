@@ -314,7 +314,7 @@ def test_awaitable_of_the_stdlib_shows_its_own_frame_and_an_opaque_step(stdlib):
     awaitable.close()
 
 
-@pytest.mark.parametrize("phase", ["exit", "exit with error", "clean-up", "clean-up after error"])
+@pytest.mark.parametrize("phase", PHASES[1:])
 def test_awaitable_shows_the_generator_wherever_it_waits(ours, phase):
     cm, awaitable, _ = prepare(ours, phase)
     awaitable.send(None)

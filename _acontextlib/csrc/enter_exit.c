@@ -148,8 +148,7 @@ is_instance(PyObject *exc, PyObject *type)
     return PyObject_TypeCheck(exc, (PyTypeObject *)type);
 }
 
-/* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib but for the identity test, which
-   is first. */
+/* `except ...` after `await self.gen.athrow(value)`, in the order of contextlib. */
 static AwaitOutcome
 manager_handle_thrown(AwaitableObject *self, PyObject **value)
 {

@@ -32,22 +32,23 @@ typedef enum { STATUS_CREATED, STATUS_RUNNING, STATUS_SUSPENDED, STATUS_FINISHED
 
 enum { AWAITABLE_REFS = 5 };
 
+/* In the order of use: an operation that neither suspends nor raises touches the first half. */
 struct AwaitableObject {
     PyObject_HEAD
     ModuleState *state;  // borrowed, kept alive by the type
     const AwaitableOps *ops;
-    PyObject *owner;                 // strong; NULL when finished
-    PyObject *target;                // strong; what is being awaited: an iterator or an async generator
-    PyObject *handled;               // strong; the exception being handled, as by an except block; or NULL
-    PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own; sets has_refs where it uses them
-    struct AwaitableLabels *labels;  // owned; names and origin where they are not the usual ones, or NULL
-    PyObject *weakrefs;
+    PyObject *owner;           // strong; NULL when finished
     uint8_t status;            // AwaitableStatus
     uint8_t phase;             // for the steps: where they stopped
     uint8_t flags;             // for the steps of the exit stack, which leaves the phase to the managers it leaves
     bool target_is_generator;  // driven directly, through generator.h
     bool has_refs;             // refs or handled may not be NULL
     bool finalized;            // the collector keeps a mark for that, which a reused object must not have
+    PyObject *weakrefs;        // here for the deallocator, which asks for it
+    struct AwaitableLabels *labels;  // owned; names and origin where they are not the usual ones, or NULL
+    PyObject *target;                // strong; what is being awaited: an iterator or an async generator
+    PyObject *handled;               // strong; the exception being handled, as by an except block; or NULL
+    PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own; sets has_refs where it uses them
 };
 
 /* A new awaitable for a method of `owner` (borrowed). */

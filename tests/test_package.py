@@ -134,7 +134,7 @@ def test_wheel_from_the_unpacked_sdist_holds_the_package_only(wheel, unpacked):
 def test_metadata_says_what_is_needed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = email.message_from_bytes(archive.read(name))
+        metadata = email.message_from_string(archive.read(name).decode("utf-8"))
     assert metadata["Name"] == "acontextlib"
     assert metadata["Version"] == version()
     assert metadata["Requires-Python"] == ">=3.11"

@@ -75,6 +75,18 @@ def test_cycle_through_many_arguments_is_collected(lib):
     assert collects(make)
 
 
+def test_cycle_through_the_name_of_an_argument_is_collected(lib):
+    class Name(str):
+        pass
+
+    def make():
+        name = Name("name")
+        name.cm = simple(lib)(**{name: 1})
+        return weakref.ref(name.cm)
+
+    assert collects(make)
+
+
 def test_cycle_through_the_function_is_collected(lib):
     def make():
         box = []

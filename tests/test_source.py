@@ -170,6 +170,20 @@ def test_every_type_releases_its_type():
         )
 
 
+def test_every_type_that_keeps_its_objects_asks_for_the_state():
+    """The collector may have freed the module's state before the last objects: nothing is kept in it then."""
+    found = [
+        (function, body)
+        for text in SOURCES.values()
+        for function, _, _, body in functions(text)
+        if "actx_freelist_push(" in body
+    ]
+    assert len(found) >= 4
+    for function, body in found:
+        before = body.partition("actx_freelist_push(")[0]
+        assert "actx_type_has_state(" in before or "->finalized" in before, f"{function} does not ask"
+
+
 @each_file
 def test_no_static_data_can_change(name):
     """All state is the module's: a second interpreter, or a second copy of the module, has its own."""

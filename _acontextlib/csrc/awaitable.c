@@ -112,7 +112,7 @@ awaitable_tp_dealloc(AwaitableObject *self)
     if (self->labels != NULL) {
         actx_awaitable_labels_clear(self);
     }
-    if (!self->finalized) {
+    if (!self->finalized) {  // nor, therefore, freed by the collector, which may have freed the state before
         actx_freelist_push(&self->state->awaitables, (PyObject *)self);
         return;
     }

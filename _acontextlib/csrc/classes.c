@@ -40,6 +40,7 @@ actx_class_new(PyObject *module, PyObject *templates, const char *name, PyType_S
     if (*type != NULL) {
         assert((*type)->tp_basicsize == (*base)->tp_basicsize);
         methods_set_type(dict, *type);
+        actx_type_set_module(*type, module);
         /* Instances of the class itself have no slots, no finalizer and no dictionary beside those of its base,
            hence the general functions of classes made in Python have nothing to do for them but to take time. */
         (*type)->tp_dealloc = (*base)->tp_dealloc;

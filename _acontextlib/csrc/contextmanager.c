@@ -49,6 +49,7 @@ manager_tp_traverse(ManagerObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->gen);
     Py_VISIT(self->func);
+    Py_VISIT(self->kwnames);
     Py_VISIT(self->doc);
     for (int i = 0; i < INLINE_ARGS; i++) {
         Py_VISIT(self->items[i]);
@@ -97,7 +98,7 @@ manager_tp_dealloc(ManagerObject *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     manager_tp_clear(self);
-    if (type == self->state->manager_type) {
+    if (actx_type_has_state(type) && type == self->state->manager_type) {
         actx_freelist_push(&self->state->managers, (PyObject *)self);
         return;
     }

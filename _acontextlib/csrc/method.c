@@ -101,8 +101,14 @@ bound_tp_dealloc(BoundMethodObject *bound)
         PyObject_ClearWeakRefs((PyObject *)bound);
     }
     Py_DECREF(bound->self);
-    Py_DECREF(bound->method);  // the state outlives it: this object still holds its own type
-    actx_freelist_push(&state->bound_methods, (PyObject *)bound);
+    Py_DECREF(bound->method);
+    PyTypeObject *type = Py_TYPE(bound);
+    if (actx_type_has_state(type)) {  // and will have it until this object gives up its type
+        actx_freelist_push(&state->bound_methods, (PyObject *)bound);
+        return;
+    }
+    PyObject_GC_Del(bound);
+    Py_DECREF(type);
 }
 
 static PyObject *

@@ -135,6 +135,7 @@ manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
         state->manager_aenter = Py_NewRef(aenter);
         state->manager_aexit = Py_NewRef(aexit);
         actx_manager_adopt_class(state->manager_type);
+        actx_type_set_module(state->manager_type, module);
         actx_method_set_type(aenter, state->manager_type);
         actx_method_set_type(aexit, state->manager_type);
     }

@@ -84,11 +84,12 @@ simple_tp_dealloc(SimpleObject *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     simple_tp_clear(self);
-    if (type == self->state->simples[SIMPLE_CLOSING].type) {
-        actx_freelist_push(&self->state->simples[SIMPLE_CLOSING].freelist, (PyObject *)self);
+    SimpleClass *simples = actx_type_has_state(type) ? self->state->simples : NULL;
+    if (simples != NULL && type == simples[SIMPLE_CLOSING].type) {
+        actx_freelist_push(&simples[SIMPLE_CLOSING].freelist, (PyObject *)self);
     }
-    else if (type == self->state->simples[SIMPLE_NULL].type) {
-        actx_freelist_push(&self->state->simples[SIMPLE_NULL].freelist, (PyObject *)self);
+    else if (simples != NULL && type == simples[SIMPLE_NULL].type) {
+        actx_freelist_push(&simples[SIMPLE_NULL].freelist, (PyObject *)self);
     }
     else {
         type->tp_free(self);

@@ -82,7 +82,7 @@ stack_tp_dealloc(StackObject *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     stack_tp_clear(self);
-    if (type == self->state->stack_type) {
+    if (actx_type_has_state(type) && type == self->state->stack_type) {
         self->is_public = false;
         actx_freelist_push(&self->state->stacks, (PyObject *)self);
     }

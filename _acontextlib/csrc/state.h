@@ -132,6 +132,23 @@ extern PyType_Spec actx_awaitable_spec;
 extern PyType_Spec actx_manager_spec;
 extern PyType_Spec actx_stack_spec;
 
+/* Whether the instances of a type of ours may still ask for the state.  Of a module that is garbage together with its
+   types and instances the collector clears one type after the other, and the last one takes the state along: before
+   the instances are freed.  For a subclass made in Python the answer is no. */
+static inline bool
+actx_type_has_state(PyTypeObject *type)
+{
+    return ((PyHeapTypeObject *)type)->ht_module != NULL;
+}
+
+/* A class made in Python from a type of ours belongs to the module, too. */
+static inline void
+actx_type_set_module(PyTypeObject *type, PyObject *module)
+{
+    assert(((PyHeapTypeObject *)type)->ht_module == NULL);
+    ((PyHeapTypeObject *)type)->ht_module = Py_NewRef(module);
+}
+
 /* Take an object out of the list, as its first reference; NULL, without an error, when there is none.  Its fields
    are as they were left: the deallocator that puts objects here sees to it that they are NULL. */
 static inline PyObject *

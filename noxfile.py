@@ -133,6 +133,28 @@ def typing(session):
     session.run("python", "-m", "pytest", "tests/test_typing.py", *session.posargs, env=env)
 
 
+# Tests that run compilers, checkers or pictures; a session about the extension's inside has no use for them.
+NOT_ABOUT_BEHAVIOUR = [
+    f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "examples", "package", "source", "typing")
+]
+
+
+@nox.session(python=RELEASES)
+def fallback(session):
+    """The suite on the drive that is left when a step of the self-test fails at import; every step in turn.
+
+    Arguments are names of steps, only those.
+    """
+    install(session, "test")
+    said = "from _acontextlib import _core; print(*_core.self_test)"
+    steps = session.posargs or session.run("python", "-c", said, silent=True, log=False).split()
+    for step in steps:
+        session.run(
+            *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *NOT_ABOUT_BEHAVIOUR),
+            env={"ACONTEXTLIB_SELF_TEST_FAILS": step},
+        )
+
+
 @nox.session(python=DEFAULT)
 def fuzz(session):
     """Random programs on contextlib and on this package, until one behaves differently or somebody stops it.

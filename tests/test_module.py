@@ -1,7 +1,6 @@
 """The extension module as such: all of its state is its own, and goes with it."""
 
 import gc
-import importlib.util
 import subprocess
 import sys
 import textwrap
@@ -9,16 +8,9 @@ import weakref
 
 import pytest
 from helpers import FREE_THREADED, VERSION
+from implementations import copy_of_core
 
 core = pytest.importorskip("_acontextlib._core")
-
-
-def copy_of_core():
-    """The extension once more, as a second interpreter or a test loads it."""
-    spec = importlib.util.spec_from_file_location(core.__name__, core.__file__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def use(module):

@@ -23,11 +23,16 @@ typedef struct {
     Py_ssize_t finalizer;              // offset of the finalizer hook it was given
     char created, awaiting, at_yield;  // frame states; on 3.11 and 3.12 the last two are one
     char finished;
+    int passed;  // steps of the self-test
 } GeneratorDrive;
 
 /* Learn how to drive directly; leaves drive.direct false where anything is not as expected.  `probe` and
-   `pause_type` are probe() and Pause of _templates.py.  -1 only on MemoryError and the like. */
+   `pause_type` are probe() and Pause of _templates.py.  -1 on an error that says nothing about the interpreter:
+   MemoryError, RecursionError, an interrupt.  Tests set ACONTEXTLIB_SELF_TEST_FAILS to the name of a step. */
 int actx_generator_probe(GeneratorDrive *drive, PyObject *probe, PyObject *pause_type);
+
+/* The names of the steps that passed, a tuple: all of them where the direct drive is used. */
+PyObject *actx_generator_steps_passed(const GeneratorDrive *drive);
 
 /* Whether `gen` is an async generator that the direct drive may run. */
 static inline bool

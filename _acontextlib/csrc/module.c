@@ -217,9 +217,12 @@ contents_init(PyObject *module, ModuleState *state, PyObject *templates)
     if (decorator == NULL) {
         return -1;
     }
-    int failed = PyModule_AddObjectRef(module, "asynccontextmanager", decorator);
+    PyObject *passed = actx_generator_steps_passed(&state->drive);
+    int failed = passed == NULL || PyModule_AddObjectRef(module, "asynccontextmanager", decorator) < 0 ||
+                 PyModule_AddObjectRef(module, "self_test", passed) < 0;
+    Py_XDECREF(passed);
     Py_DECREF(decorator);
-    return failed < 0 ? -1 : PyModule_AddStringConstant(module, "drive", state->drive.direct ? "direct" : "public");
+    return failed ? -1 : PyModule_AddStringConstant(module, "drive", state->drive.direct ? "direct" : "public");
 }
 
 static int

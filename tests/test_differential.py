@@ -42,6 +42,11 @@ QUIET = {
 STDLIB = implementations.load("stdlib")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _others_frozen():
+    """Not here: hypothesis asks the collector who holds its random number generators."""
+
+
 def compare(program, one, other):
     """Return None if a program behaves alike on both, or a text that shows it and where they part."""
     if LAST:

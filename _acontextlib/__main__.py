@@ -16,11 +16,14 @@ def main(args):
         from _acontextlib import _run
 
         return _run.run_script(args[0], args[1:])
-    if args[:1] in (["-m"], ["-c"]) and len(args) > 1:
+    option = args[0][:2] if args else ""
+    # As under python, MODULE or CODE may follow the letter at once.
+    rest = args[1:] if args[:1] in ([], [option]) else [args[0][2:], *args[1:]]
+    if option in ("-m", "-c") and rest:
         from _acontextlib import _run
 
-        run = _run.run_module if args[0] == "-m" else _run.run_command
-        return run(args[1], args[2:])
+        run = _run.run_module if option == "-m" else _run.run_command
+        return run(rest[0], rest[1:])
     if args in ([], ["--json"]):
         from _acontextlib import _report
 

@@ -18,6 +18,7 @@ import runpy
 import sys
 from types import ModuleType
 
+from _acontextlib import implementation
 from _acontextlib._install import install
 
 _OUR_FILES = frozenset(
@@ -51,6 +52,10 @@ def run_command(source, args):
 def _start(run, *args, **kwds):
     """Call `run` with the program's fresh __main__ in place; a traceback that leaves it begins at the program."""
     install()
+    if implementation == "c":
+        from _acontextlib import _workers
+
+        _workers.follow()
     main = ModuleType("__main__")
     main.__builtins__ = builtins
     if sys.version_info < (3, 14):

@@ -180,7 +180,7 @@ def test_throw_with_three_arguments_warns_once_more_for_each_manager(lib, is_our
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork()")
-def test_processes_that_a_program_starts_have_the_stdlibs_objects_unless_forked(tmp_path):
+def test_other_processes_that_a_program_starts_have_the_stdlibs_objects(tmp_path):
     (tmp_path / "program.py").write_text(
         """\
 import contextlib, os, subprocess, sys

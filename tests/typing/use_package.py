@@ -8,6 +8,7 @@ from _acontextlib import drive, implementation, install, uninstall
 
 def right() -> None:
     assert_type(install(), dict[str, object])
+    assert_type(install(rebind=True), dict[str, object])
     assert_type(uninstall(), None)
     assert_type(implementation, Literal["c", "stdlib"])
     assert_type(drive, Literal["direct", "public"])
@@ -19,6 +20,7 @@ def right() -> None:
 
 def wrong() -> None:
     install(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    install(rebind="early")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     uninstall("asynccontextmanager")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     install()["asynccontextmanager"]()  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
     a_typo = implementation == "C"  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]

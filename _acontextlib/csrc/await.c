@@ -133,6 +133,10 @@ take_stop_iteration_value(void)
         return NULL;
     }
     PyObject *exc = PyErr_GetRaisedException();
+    if (!PyObject_TypeCheck(exc, (PyTypeObject *)PyExc_StopIteration)) {  // no memory to make the instance
+        PyErr_SetRaisedException(exc);
+        return NULL;
+    }
     PyObject *value = Py_NewRef(((PyStopIterationObject *)exc)->value);
     Py_DECREF(exc);
     return value;

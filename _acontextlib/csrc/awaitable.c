@@ -35,28 +35,14 @@ awaitable_finish(AwaitableObject *self)
     Py_XDECREF(owner);
 }
 
-static AwaitableObject *
-awaitable_alloc(ModuleState *state)
-{
-    AwaitableObject *self = PyObject_GC_New(AwaitableObject, state->awaitable_type);
-    if (self != NULL) {
-        self->state = state;
-        self->target = NULL;
-        self->handled = NULL;
-        memset(self->refs, 0, sizeof(self->refs));
-        self->labels = NULL;
-        self->weakrefs = NULL;
-        self->has_refs = false;
-        self->finalized = false;
-    }
-    return self;
-}
-
 AwaitableObject *
 actx_awaitable_new(ModuleState *state, const AwaitableOps *ops, PyObject *owner)
 {
-    AwaitableObject *self = (AwaitableObject *)actx_freelist_pop(&state->awaitables);
-    if (self == NULL && (self = awaitable_alloc(state)) == NULL) {
+    AwaitableObject *self = NULL;
+    if (state->awaitables.count > AWAITABLES_KEPT) {
+        self = (AwaitableObject *)actx_freelist_pop(&state->awaitables);
+    }
+    else if ((self = actx_awaitable_alloc(state, ops)) == NULL) {
         return NULL;
     }
     self->ops = ops;
@@ -398,7 +384,7 @@ awaitable_tp_iternext(AwaitableObject *self)
     PyObject *result;
     if (awaitable_drive(self, Py_None, &result) == PYGEN_RETURN) {
         if (result != Py_None) {
-            actx_error_set_await_result(&state->stop_false, result);
+            actx_error_set_await_result(&state->stops, result);
         }
         Py_CLEAR(result);
     }
@@ -508,29 +494,6 @@ awaitable_close(AwaitableObject *self, PyObject *Py_UNUSED(ignored))
     }
 }
 
-/* The warning that the interpreter gives for coroutines: by the function it calls for them, which knows the origin
-   and the source; in plain words where the interpreter is too far gone to import it. */
-static PyObject *
-warn_unawaited(PyObject *self)
-{
-    PyObject *warnings = PyImport_ImportModule("warnings");
-    PyObject *warn = warnings != NULL ? PyObject_GetAttrString(warnings, "_warn_unawaited_coroutine") : NULL;
-    PyObject *result = NULL;
-    if (warn != NULL) {
-        result = PyObject_CallOneArg(warn, self);
-    }
-    else {
-        PyErr_Clear();
-        const char *qualname = ((AwaitableObject *)self)->ops->qualname;
-        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", qualname) == 0) {
-            result = Py_NewRef(Py_None);
-        }
-    }
-    Py_XDECREF(warn);
-    Py_XDECREF(warnings);
-    return result;
-}
-
 /* As for a coroutine: one that was never started warns, a suspended one is closed. */
 static void
 awaitable_tp_finalize(AwaitableObject *self)
@@ -545,7 +508,7 @@ awaitable_tp_finalize(AwaitableObject *self)
         result = awaitable_close(self, NULL);
     }
     else {
-        result = warn_unawaited((PyObject *)self);
+        result = actx_awaitable_warn_unawaited(self);
     }
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);

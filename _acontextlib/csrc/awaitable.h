@@ -26,6 +26,7 @@ typedef struct {
     AwaitOutcome (*start)(AwaitableObject *self, PyObject **value);
     /* Go on after what was awaited ended so.  *value holds its result (owned, to be replaced) on AWAIT_RETURN. */
     AwaitOutcome (*step)(AwaitableObject *self, AwaitOutcome outcome, PyObject **value);
+    bool leaves;  // it gives up what was entered: where memory is short one that was kept back is used
 } AwaitableOps;
 
 typedef enum { STATUS_CREATED, STATUS_RUNNING, STATUS_SUSPENDED, STATUS_FINISHED } AwaitableStatus;
@@ -67,6 +68,14 @@ AwaitOutcome actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, Py
 /* The method send(), with a result as a new StopIteration. */
 PyObject *actx_awaitable_send(AwaitableObject *self, PyObject *arg);
 
+/* -- awaitable_memory.c: where awaitables come from -- */
+
+/* How many of the freelist are for exits only; aclose() of a stack takes two. */
+enum { AWAITABLES_KEPT = ACTX_FREELIST_SIZE < 2 ? 0 : 2 };
+
+/* One that the freelist does not give freely, or NULL.  All its references are NULL, and its status is finished. */
+AwaitableObject *actx_awaitable_alloc(ModuleState *state, const AwaitableOps *ops);
+
 /* -- awaitable_attributes.c: what can be asked of an awaitable -- */
 
 extern PyGetSetDef actx_awaitable_getset[];
@@ -77,6 +86,9 @@ PyObject *actx_awaitable_repr(PyObject *self);
 
 /* The method __await__(), for code that iterates; the interpreter's `await` does without. */
 PyObject *actx_awaitable_await_method(PyObject *self, PyObject *ignored);
+
+/* Warn as the interpreter does of a coroutine that was never awaited: None, or NULL where the warning is an error. */
+PyObject *actx_awaitable_warn_unawaited(AwaitableObject *self);
 
 /* Note where it is created, as deep as `depth` frames. */
 int actx_awaitable_set_origin(AwaitableObject *self, int depth);

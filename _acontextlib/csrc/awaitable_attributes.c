@@ -204,6 +204,31 @@ PyGetSetDef actx_awaitable_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* -- the warning -- */
+
+/* By the function that the interpreter calls for coroutines, which knows the origin and the source; in plain words
+   where the interpreter is too far gone to import it. */
+PyObject *
+actx_awaitable_warn_unawaited(AwaitableObject *self)
+{
+    PyObject *warnings = PyImport_ImportModule("warnings");
+    PyObject *warn = warnings != NULL ? PyObject_GetAttrString(warnings, "_warn_unawaited_coroutine") : NULL;
+    PyObject *result = NULL;
+    if (warn != NULL) {
+        result = PyObject_CallOneArg(warn, (PyObject *)self);
+    }
+    else {
+        PyErr_Clear();
+        const char *qualname = self->ops->qualname;
+        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", qualname) == 0) {
+            result = Py_NewRef(Py_None);
+        }
+    }
+    Py_XDECREF(warn);
+    Py_XDECREF(warnings);
+    return result;
+}
+
 /* -- __await__(): an iterator apart, for an awaitable must not pass for a generator -- */
 
 typedef struct {

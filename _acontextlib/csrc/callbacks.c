@@ -6,17 +6,17 @@
 /* -- the array -- */
 
 int
-actx_entries_reserve(ExitEntries *entries)
+actx_entries_reserve(ExitEntries *entries, uint32_t more)
 {
-    if (entries->count < entries->capacity) {
+    if (more <= entries->capacity - entries->count) {
         return 0;
     }
-    if (entries->capacity > UINT32_MAX / 2) {
+    if (entries->capacity > UINT32_MAX / 4) {
         PyErr_NoMemory();
         return -1;
     }
     bool is_inline = entries->items == entries->inline_items;
-    uint32_t capacity = entries->capacity + entries->capacity / 2 + 3;
+    uint32_t capacity = entries->capacity + entries->capacity / 2 + 2 + more;
     ExitEntry *items = PyMem_Realloc(is_inline ? NULL : entries->items, capacity * sizeof(ExitEntry));
     if (items == NULL) {
         PyErr_NoMemory();
@@ -33,7 +33,7 @@ actx_entries_reserve(ExitEntries *entries)
 int
 actx_entries_push_take(ExitEntries *entries, ExitEntry entry)
 {
-    if (actx_entries_reserve(entries) < 0) {
+    if (actx_entries_reserve(entries, 1) < 0) {
         actx_entry_clear(&entry);
         return -1;
     }

@@ -50,8 +50,8 @@ actx_entries_init(ExitEntries *entries)
     entries->capacity = ENTRIES_INLINE;
 }
 
-/* Make room for one more: 0, or -1 with MemoryError. */
-int actx_entries_reserve(ExitEntries *entries);
+/* Make room for so many more: 0, or -1 with MemoryError. */
+int actx_entries_reserve(ExitEntries *entries, uint32_t more);
 
 /* Put an entry on top and take its references, also on failure. */
 int actx_entries_push_take(ExitEntries *entries, ExitEntry entry);

@@ -259,6 +259,7 @@ const AwaitableOps actx_manager_exit_ops = {
     .qualname = "_AsyncGeneratorContextManager.__aexit__",
     .start = manager_exit_start,
     .step = manager_exit_step,
+    .leaves = true,
 };
 
 bool

@@ -39,24 +39,58 @@ actx_error_set_stop_iteration(PyObject *value)
     }
 }
 
+int
+actx_error_init_stops(KeptStops *stops)
+{
+    stops->spare = stop_iteration_new(Py_None, 0);
+    return stops->spare != NULL ? 0 : -1;
+}
+
+/* Where memory is short: the spare one with this value; NULL, and MemoryError stays set, where it is in use. */
+static PyObject *
+stop_iteration_from_spare(KeptStops *stops, PyObject *value)
+{
+    PyObject *exc = stops->spare;
+    if (exc != NULL) {
+        PyErr_Clear();
+        stops->spare = NULL;
+        Py_SETREF(((PyStopIterationObject *)exc)->value, Py_NewRef(value));
+    }
+    return exc;
+}
+
 void
-actx_error_set_await_result(PyObject **kept, PyObject *value)
+actx_error_set_await_result(KeptStops *stops, PyObject *value)
 {
     bool keep = value == Py_False && ACTX_FREELIST_SIZE != 0;
-    if (keep && *kept != NULL && stop_iteration_is_pristine(*kept)) {
-        PyErr_SetRaisedException(Py_NewRef(*kept));
+    if (keep && stops->with_false != NULL && stop_iteration_is_pristine(stops->with_false)) {
+        PyErr_SetRaisedException(Py_NewRef(stops->with_false));
         return;
     }
     PyObject *exc = stop_iteration_new(value, 0);
     if (exc == NULL) {
-        return;
+        exc = stop_iteration_from_spare(stops, value);
+        if (exc == NULL) {
+            return;
+        }
+    }
+    else if (stops->spare == NULL && actx_error_init_stops(stops) < 0) {
+        PyErr_Clear();
     }
     if (keep) {
-        PyObject *before = *kept;
-        *kept = Py_NewRef(exc);
+        PyObject *before = stops->with_false;
+        stops->with_false = Py_NewRef(exc);
         Py_XDECREF(before);
     }
     PyErr_SetRaisedException(exc);
+}
+
+/* Raising takes memory: what is set after PyErr_SetString() and its like may be a MemoryError in place of the exception
+   that was asked for, and is then to stay as it is. */
+static inline bool
+raised_as_asked(PyObject *exc, PyObject *type)
+{
+    return Py_IS_TYPE(exc, (PyTypeObject *)type);
 }
 
 void
@@ -65,7 +99,9 @@ actx_error_wrap_stop_iteration(void)
     PyObject *cause = PyErr_GetRaisedException();
     PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
     PyObject *exc = PyErr_GetRaisedException();
-    PyException_SetCause(exc, Py_NewRef(cause));
+    if (raised_as_asked(exc, PyExc_RuntimeError)) {
+        PyException_SetCause(exc, Py_NewRef(cause));
+    }
     PyException_SetContext(exc, cause);
     PyErr_SetRaisedException(exc);
 }
@@ -84,7 +120,9 @@ actx_error_set_from_none(PyObject *handled, PyObject *type, const char *text)
 {
     actx_error_set_while_handling(handled, type, text);
     PyObject *exc = PyErr_GetRaisedException();
-    PyException_SetCause(exc, NULL);
+    if (raised_as_asked(exc, type)) {
+        PyException_SetCause(exc, NULL);
+    }
     PyErr_SetRaisedException(exc);
 }
 
@@ -94,7 +132,8 @@ actx_error_set_missing_attribute(PyObject *object, PyObject *name)
     PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%U'", Py_TYPE(object)->tp_name, name);
 #if ACTX_DELETE_NAMES_ATTRIBUTE
     PyObject *exc = PyErr_GetRaisedException();
-    if (PyObject_SetAttrString(exc, "name", name) < 0 || PyObject_SetAttrString(exc, "obj", object) < 0) {
+    if (raised_as_asked(exc, PyExc_AttributeError) &&
+        (PyObject_SetAttrString(exc, "name", name) < 0 || PyObject_SetAttrString(exc, "obj", object) < 0)) {
         PyErr_Clear();
     }
     PyErr_SetRaisedException(exc);

@@ -31,9 +31,18 @@ actx_handled_pop(HandledScope *scope)
 /* Raise StopIteration with exactly this value (borrowed), tuples and exceptions included. */
 void actx_error_set_stop_iteration(PyObject *value);
 
+/* Instances of StopIteration that are ready for use: strong or NULL. */
+typedef struct {
+    PyObject *with_false;  // raised again and again
+    PyObject *spare;       // for a result that could not be told otherwise
+} KeptStops;
+
+/* Make the spare one: 0, or -1 with MemoryError. */
+int actx_error_init_stops(KeptStops *stops);
+
 /* The same for an `await` that takes the value out at once: the exception's args stay empty, and the one with False is
-   kept in *kept (strong or NULL) to be raised again. */
-void actx_error_set_await_result(PyObject **kept, PyObject *value);
+   kept to be raised again.  The result of an operation that is done should not be lost for want of memory. */
+void actx_error_set_await_result(KeptStops *stops, PyObject *value);
 
 /* What a coroutine does to a StopIteration that leaves it: raise RuntimeError from it. */
 void actx_error_wrap_stop_iteration(void);

@@ -193,9 +193,9 @@ stack_enter_context(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObj
     if (methods_lookup(self->state, manager, true, &methods) < 0) {
         return NULL;
     }
-    /* Room first: what was entered must not fail to be pushed. */
-    if (actx_entries_reserve(&self->entries) == 0) {
+    if (actx_stack_reserve(self) == 0) {
         result = methods_enter(&methods, manager);
+        actx_stack_unreserve(self);
     }
     if (result != NULL && (actx_entry_init_method(&entry, manager, methods.exit, methods.exit_takes_self, true) < 0 ||
                            actx_stack_append_take(self, entry) < 0)) {
@@ -306,8 +306,10 @@ enum { EXIT_TAKES_SELF, EXIT_ALONE, EXIT_OF_OUR_MANAGER };  // its phase: what t
 static AwaitOutcome
 stack_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
+    StackObject *stack = (StackObject *)self->owner;
     PyObject *exit = self->refs[REF_EXIT];
     ExitEntry entry;
+    actx_stack_unreserve(stack);
     if (self->phase == EXIT_OF_OUR_MANAGER) {
         outcome = actx_manager_enter_end(self, outcome, value);
         exit = self->state->manager_aexit;
@@ -316,7 +318,7 @@ stack_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
         return outcome;
     }
     if (actx_entry_init_method(&entry, self->refs[REF_MANAGER], exit, self->phase != EXIT_ALONE, false) < 0 ||
-        actx_stack_append_take((StackObject *)self->owner, entry) < 0) {
+        actx_stack_append_take(stack, entry) < 0) {
         Py_CLEAR(*value);
         return AWAIT_ERROR;
     }
@@ -341,7 +343,7 @@ stack_enter_start(AwaitableObject *self, PyObject **value)
 {
     PyObject *manager = self->refs[REF_MANAGER];
     AwaitOutcome outcome;
-    if (actx_entries_reserve(&((StackObject *)self->owner)->entries) < 0) {
+    if (actx_stack_reserve((StackObject *)self->owner) < 0) {
         return AWAIT_ERROR;
     }
     if (self->state->drive.direct && actx_manager_is_plain(self->state, manager)) {

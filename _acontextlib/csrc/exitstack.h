@@ -22,6 +22,7 @@ typedef struct {
     ExitEntries entries;  // empty if is_public
     uint32_t changes;     // how often entries were pushed or popped
     bool is_public;
+    uint16_t reserved;  // room kept for managers that are being entered
 } StackObject;
 
 /* What a subclass, an instance or a patch has overridden. */
@@ -46,6 +47,19 @@ actx_stack_overrides(StackObject *self)
 
 /* Forget all entries, as __init__() does. */
 void actx_stack_reset(StackObject *self);
+
+/* Keep room for a manager that is to be entered, whatever is pushed meanwhile: what was entered must not fail to be
+   pushed.  0, or -1 with MemoryError.  To be followed by actx_stack_unreserve(). */
+int actx_stack_reserve(StackObject *self);
+
+/* It is entered, and is pushed next; or it could not be. */
+static inline void
+actx_stack_unreserve(StackObject *self)
+{
+    if (self->reserved != UINT16_MAX) {  // so many that nobody knows the number any more
+        self->reserved--;
+    }
+}
 
 /* Push an entry and take its references, also on failure. */
 int actx_stack_append_take(StackObject *self, ExitEntry entry);

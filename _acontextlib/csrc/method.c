@@ -161,13 +161,10 @@ PyDoc_STRVAR(bound_reduce_doc,
 static PyObject *
 bound_reduce(BoundMethodObject *bound, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *builtins = PyEval_GetBuiltins();  // borrowed
-    PyObject *get = builtins != NULL ? PyDict_GetItemString(builtins, "getattr") : NULL;
-    if (get == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "no getattr() to pickle a method with");
-        return NULL;
-    }
-    return Py_BuildValue("O(Os)", get, bound->self, bound->method->def->name);
+    PyObject *builtins = PyImport_ImportModule("builtins");
+    PyObject *get = builtins != NULL ? PyObject_GetAttrString(builtins, "getattr") : NULL;
+    Py_XDECREF(builtins);
+    return get != NULL ? Py_BuildValue("N(Os)", get, bound->self, bound->method->def->name) : NULL;
 }
 
 /* The signature without self, as of types.MethodType. */

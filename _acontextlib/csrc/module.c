@@ -15,7 +15,7 @@
     X(manager_type) X(manager_aenter) X(manager_aexit) X(manager_doc) X(globals) X(decorator_code)   \
     X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate)      \
     X(call) X(stack_base) X(stack_type) X(wrap_callback) X(wrap_async_callback) X(deque_type)        \
-    X(unpack_entry) X(drive.wrapped_type) X(stop_false)
+    X(unpack_entry) X(drive.wrapped_type) X(stops.with_false) X(stops.spare)
 // clang-format on
 
 enum { FREELISTS = 6 };
@@ -239,8 +239,9 @@ module_exec(PyObject *module)
         return -1;
     }
     int result = -1;
-    if (names_init(&state->names) == 0 && wraps_init(state) == 0 && templates_init(state, templates) == 0 &&
-        types_init(module, state, templates) == 0 && drive_init(state, templates) == 0) {
+    if (names_init(&state->names) == 0 && actx_error_init_stops(&state->stops) == 0 && wraps_init(state) == 0 &&
+        templates_init(state, templates) == 0 && types_init(module, state, templates) == 0 &&
+        drive_init(state, templates) == 0) {
         result = contents_init(module, state, templates);
     }
     Py_DECREF(templates);

@@ -224,10 +224,10 @@ closing_exit_start(AwaitableObject *self, PyObject **value)
     return closing_exit_step(self, actx_awaitable_await_take(self, aclose, value), value);
 }
 
-static const AwaitableOps closing_enter_ops = {"aclosing.__aenter__", closing_enter_start, NULL};
-static const AwaitableOps closing_exit_ops = {"aclosing.__aexit__", closing_exit_start, closing_exit_step};
-static const AwaitableOps null_enter_ops = {"nullcontext.__aenter__", null_enter_start, NULL};
-static const AwaitableOps null_exit_ops = {"nullcontext.__aexit__", null_exit_start, NULL};
+static const AwaitableOps closing_enter_ops = {"aclosing.__aenter__", closing_enter_start, NULL, false};
+static const AwaitableOps closing_exit_ops = {"aclosing.__aexit__", closing_exit_start, closing_exit_step, true};
+static const AwaitableOps null_enter_ops = {"nullcontext.__aenter__", null_enter_start, NULL, false};
+static const AwaitableOps null_exit_ops = {"nullcontext.__aexit__", null_exit_start, NULL, true};
 
 /* -- methods -- */
 

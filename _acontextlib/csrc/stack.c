@@ -14,6 +14,7 @@ stack_init_fields(StackObject *self, ModuleState *state)
     self->state = state;
     self->callbacks = NULL;
     self->is_public = false;
+    self->reserved = 0;
     self->changes = 0;
     actx_entries_init(&self->entries);
 }
@@ -84,6 +85,7 @@ stack_tp_dealloc(StackObject *self)
     stack_tp_clear(self);
     if (actx_type_has_state(type) && type == self->state->stack_type) {
         self->is_public = false;
+        self->reserved = 0;  // of enters that the collector cut short
         actx_freelist_push(&self->state->stacks, (PyObject *)self);
     }
     else {
@@ -296,6 +298,16 @@ stack_set_callbacks(StackObject *self, PyObject *value, void *Py_UNUSED(closure)
     return 0;
 }
 
+/* What was popped is lost if it cannot be unpacked, so the usual pair is taken as it is. */
+static PyObject *
+entry_unpack(ModuleState *state, PyObject *item)
+{
+    if (PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2) {
+        return Py_NewRef(item);
+    }
+    return PyObject_CallOneArg(state->unpack_entry, item);
+}
+
 /* `is_sync, callback = self._exit_callbacks.pop()` */
 static int
 stack_pop_public(StackObject *self, ExitEntry *entry)
@@ -304,7 +316,7 @@ stack_pop_public(StackObject *self, ExitEntry *entry)
     int result = callbacks != NULL ? PyObject_IsTrue(callbacks) : -1;
     if (result > 0) {
         PyObject *item = PyObject_CallMethodNoArgs(callbacks, self->state->names.pop);
-        PyObject *pair = item != NULL ? PyObject_CallOneArg(self->state->unpack_entry, item) : NULL;
+        PyObject *pair = item != NULL ? entry_unpack(self->state, item) : NULL;
         int is_sync = pair != NULL ? PyObject_IsTrue(PyTuple_GET_ITEM(pair, 0)) : -1;
         result = -1;
         if (is_sync >= 0) {
@@ -334,10 +346,26 @@ actx_stack_pop(StackObject *self, ExitEntry *entry)
 /* -- pushing -- */
 
 int
+actx_stack_reserve(StackObject *self)
+{
+    if (!self->is_public && actx_entries_reserve(&self->entries, self->reserved + 1U) < 0) {
+        return -1;
+    }
+    if (self->reserved != UINT16_MAX) {
+        self->reserved++;
+    }
+    return 0;
+}
+
+int
 actx_stack_append_take(StackObject *self, ExitEntry entry)
 {
     if (!self->is_public) {
         self->changes++;
+        if (self->reserved != 0 && actx_entries_reserve(&self->entries, self->reserved + 1U) < 0) {
+            actx_entry_clear(&entry);
+            return -1;
+        }
         return actx_entries_push_take(&self->entries, entry);
     }
     ModuleState *state = self->state;

@@ -4,6 +4,7 @@
 #define ACTX_STATE_H
 
 #include "compat.h"
+#include "errors.h"
 #include "generator.h"
 
 /* Objects that died and are ready for use again.  Each keeps its type, and nothing else, referenced. */
@@ -120,7 +121,7 @@ typedef struct ModuleState {
     GeneratorDrive drive;
     bool closes_on_misuse;  // this contextlib runs aclose() where the generator didn't stop
     Names names;
-    PyObject *stop_false;  // StopIteration(False), to be raised again and again; or NULL
+    KeptStops stops;
     Freelist awaitables;
     Freelist bound_methods;
     Freelist managers;

@@ -279,6 +279,7 @@ static const AwaitableOps unwind_exit_ops = {
     .qualname = "AsyncExitStack.__aexit__",
     .start = unwind_start,
     .step = unwind_step,
+    .leaves = true,
 };
 
 /* -- methods -- */
@@ -327,6 +328,7 @@ static const AwaitableOps unwind_close_ops = {
     .qualname = "AsyncExitStack.aclose",
     .start = close_start,
     .step = close_step,
+    .leaves = true,
 };
 
 PyObject *

@@ -206,9 +206,8 @@ actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, PyObject *const
     if (actx_generator_is_direct(drive, gen) && actx_generator_is_at_yield(drive, gen)) {
         return generator_begun_take(self, gen, actx_generator_throw(drive, gen, args, nargs, value));
     }
-    PyObject *method = PyObject_GetAttr(gen, self->state->names.athrow);
-    PyObject *awaitable = method != NULL ? PyObject_Vectorcall(method, args, (size_t)nargs, NULL) : NULL;
-    Py_XDECREF(method);
+    PyObject *vector[4] = {gen, args[0], nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL};
+    PyObject *awaitable = PyObject_VectorcallMethod(self->state->names.athrow, vector, (size_t)nargs + 1, NULL);
     Py_DECREF(gen);
     return actx_awaitable_await_take(self, awaitable, value);
 }

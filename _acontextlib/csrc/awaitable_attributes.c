@@ -54,6 +54,9 @@ origin_new(int depth)
         Py_SETREF(frame, back);
     }
     Py_XDECREF(frame);
+    if (origin != NULL && PyErr_Occurred()) {  // not the last frame: an object could not be made for the next
+        Py_CLEAR(origin);
+    }
     if (origin != NULL) {
         Py_SETREF(origin, PyList_AsTuple(origin));
     }

@@ -171,6 +171,32 @@ def fuzz(session):
         )
 
 
+# With how much to do each, beside which nothing is done when the suite runs them.
+LEAK_SCRIPTS = (("imports.py", "5000"), ("heap.py", "5000"), ("embed.py", "50"), ("subinterpreters.py", "25"))
+# Files with nothing that could leak here: they start other processes, or do not use the extension.
+NO_LEAKS = ("benchmarks", "examples", "isolated", "main", "package", "source", "typing")
+
+
+@nox.session(python=[*RELEASES, *SPECIAL])
+def leaks(session):
+    """Leaks: the scripts of tests/isolated/ at length, then each test again and again; arguments go to pytest.
+
+    Debug builds count references and run the interpreter's own hunter.
+    """
+    session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
+    install(session, "test")
+    scripts = Path("tests", "isolated")
+    for script, times in LEAK_SCRIPTS:
+        if script != "subinterpreters.py" or session.python != "3.11":
+            session.run("python", scripts / script, times, success_codes=[0, 77])  # 77: cannot be done here
+    if session.python.endswith("d"):
+        for drive in ("direct", "public"):
+            session.run("python", scripts / "cpython_leaks.py", "10", env={"ACONTEXTLIB_DRIVE": drive})
+    left_out = [f"--ignore=tests/test_{name}.py" for name in NO_LEAKS]
+    path = {"PYTHONPATH": str(Path("tests").resolve())}
+    session.run("python", "-m", "pytest", "-p", "leaks", *left_out, *session.posargs, env=path)
+
+
 @nox.session(python=RELEASES)
 def bench(session):
     """The benchmarks; arguments go to benchmarks/bench.py, `--quick` unless there are others."""

@@ -458,7 +458,7 @@ manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
         return manager_recreate_public(self);
     }
     PyObject *cls = NULL, *func = NULL, *values = NULL, *kwds = NULL, *result = NULL;
-    if ((cls = PyObject_GetAttrString((PyObject *)self, "__class__")) != NULL &&
+    if ((cls = PyObject_GetAttr((PyObject *)self, state->names.class_)) != NULL &&
         (func = PyObject_GetAttr((PyObject *)self, state->names.func)) != NULL &&
         (values = PyObject_GetAttr((PyObject *)self, state->names.args)) != NULL &&
         (kwds = PyObject_GetAttr((PyObject *)self, state->names.kwds)) != NULL) {

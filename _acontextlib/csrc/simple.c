@@ -172,7 +172,8 @@ simple_value(AwaitableObject *self, int which)
     if (Py_TYPE(owner) == self->state->simples[which].type && owner->value != NULL) {
         return Py_NewRef(owner->value);
     }
-    return PyObject_GetAttrString((PyObject *)owner, which == SIMPLE_CLOSING ? "thing" : "enter_result");
+    const Names *names = &owner->state->names;
+    return PyObject_GetAttr((PyObject *)owner, which == SIMPLE_CLOSING ? names->thing : names->result);
 }
 
 static AwaitOutcome

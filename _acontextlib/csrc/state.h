@@ -22,6 +22,7 @@ typedef struct {
     X(append, "append")         \
     X(args, "args")             \
     X(athrow, "athrow")         \
+    X(class_, "__class__")      \
     X(close, "close")           \
     X(cr_await, "cr_await")     \
     X(doc, "__doc__")           \
@@ -33,6 +34,8 @@ typedef struct {
     X(module, "__module__")     \
     X(pop, "pop")               \
     X(qualname, "__qualname__") \
+    X(result, "enter_result")   \
+    X(thing, "thing")           \
     X(throw_, "throw")          \
     X(wrapped, "__wrapped__")
 

@@ -1,0 +1,113 @@
+"""A pytest plugin that runs each test several times and fails those that leave something behind each time.
+
+    PYTHONPATH=tests python -m pytest -p leaks tests/test_simple.py
+
+After some runs to fill caches, the references (on debug builds of the interpreter), the blocks of memory and the open
+file descriptors are counted after each of the next runs, which include the fixtures of the test itself.  One of them
+that grew in every run, and once more when all is done again, is a leak.
+"""
+
+import gc
+import itertools
+import os
+import sys
+from array import array
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+WARM_UP = 2
+MEASURED = (3, 5, 10)  # a test that seems to leak is given another chance, and another
+
+# Tests that must be left out, by the end of their node id without parameters, and why.
+EXCEPTIONS = {}
+
+
+def clear_caches():
+    """What the standard library keeps for speed."""
+    for module, name in (("re", "purge"), ("linecache", "clearcache")):
+        clear = getattr(sys.modules.get(module), name, None)
+        if clear is not None:
+            clear()
+    for clear in getattr(sys.modules.get("typing"), "_cleanups", ()):
+        clear()
+    clear = sys._clear_internal_caches if sys.version_info >= (3, 13) else sys._clear_type_cache
+    clear()
+
+
+def count_into(row):
+    """The references, blocks and file descriptors in use; into an array, which takes no memory for it."""
+    clear_caches()
+    for _ in range(3):  # finalizers make new garbage
+        gc.collect()
+    if hasattr(sys, "gettotalrefcount"):
+        row[0] = sys.gettotalrefcount()
+    row[1] = sys.getallocatedblocks()
+    if os.path.isdir("/proc/self/fd"):
+        row[2] = len(os.listdir("/proc/self/fd"))
+
+
+class Hunter:
+    """Runs one test again and again."""
+
+    def __init__(self, item):
+        self.item = item
+
+    def run(self, nextitem):
+        """The reports of one run, up to the teardown of all that `nextitem` does not need."""
+        # What the test printed stays with it otherwise.
+        self.item._report_sections.clear()
+        return runtestprotocol(self.item, nextitem=nextitem, log=False)
+
+    def passes(self):
+        """Run it and only it: what its module or the session set up stays."""
+        return all(report.outcome == "passed" for report in self.run(self.item.parent))
+
+    def growth(self, measured):
+        """What grew in every measured run: {name: [growth, ...]}."""
+        for _ in range(WARM_UP):
+            self.passes()
+        counts = [array("q", [0, 0, 0]) for _ in range(measured + 1)]
+        count_into(counts[0])
+        for row in counts[1:]:
+            self.passes()
+            count_into(row)
+        grown = {}
+        for index, name in enumerate(("references", "blocks", "file descriptors")):
+            steps = [after[index] - before[index] for before, after in itertools.pairwise(counts)]
+            if min(steps) > 0:
+                grown[name] = steps
+        return grown
+
+    def leaks(self):
+        if not self.passes():
+            return {}  # reported by the last run
+        # What is there already is none of the test's, and need not be looked at by each collection.
+        gc.collect()
+        gc.freeze()
+        for measured in MEASURED:
+            grown = self.growth(measured)
+            if not grown:
+                break
+        return grown
+
+
+def is_exception(item):
+    name = item.nodeid.partition("[")[0]
+    return any(name.endswith(end) for end in EXCEPTIONS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    hunter = Hunter(item)
+    leaks = {} if is_exception(item) else hunter.leaks()
+    for report in hunter.run(nextitem):
+        if report.when == "call" and report.outcome == "passed" and leaks:
+            report.outcome = "failed"
+            report.longrepr = "leaks in each of its last runs: " + ", ".join(
+                f"{name} {' '.join(f'+{step}' for step in steps)}" for name, steps in leaks.items()
+            )
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True

@@ -157,7 +157,8 @@ def test_every_type_visits_its_type():
 
 
 def test_every_type_releases_its_type():
-    """A deallocator lets go of the type at its end; the one that types without their own get does so, too."""
+    """A deallocator lets go of the type at its end, itself or by its *_free(); the one that types without their own get
+    does so, too."""
     for name, spec, text in specs():
         slots = initialiser(SOURCES[name], re.search(r"\.slots = (\w+)", text)[1])
         dealloc = re.search(r"\{Py_tp_dealloc, (?:\(void \*\))?(\w+)\}", slots)
@@ -165,6 +166,8 @@ def test_every_type_releases_its_type():
             continue
         body = next(body for function, _, _, body in functions(SOURCES[name]) if function == dealloc[1])
         assert "PyObject_GC_UnTrack(" in body, f"{spec}: {dealloc[1]} does not untrack"
+        free = re.findall(r"\b\w+_free(?=\()", body)
+        body += "".join(body for function, _, _, body in functions(SOURCES[name]) if function in free)
         assert re.search(r"Py_DECREF\(\w*type\w*\);|actx_freelist_push\(", body), (
             f"{spec}: {dealloc[1]} does not release the type"
         )
@@ -181,7 +184,11 @@ def test_every_type_that_keeps_its_objects_asks_for_the_state():
     assert len(found) >= 4
     for function, body in found:
         before = body.partition("actx_freelist_push(")[0]
-        assert "actx_type_has_state(" in before or "->finalized" in before, f"{function} does not ask"
+        assert re.search(r"actx_type_has_state\(|->finalized|\bplain\b", before), f"{function} does not ask"
+    deallocs = (f for text in SOURCES.values() for f in functions(text) if f[0].endswith("_tp_dealloc"))
+    for *_, body in deallocs:  # `plain` is the answer, asked for before anything was released
+        for asked in re.findall(r"\w+ \*?plain = (.*)", body):
+            assert "actx_type_has_state(" in asked or asked == "simple_class(self, type);"
 
 
 @each_file

@@ -137,7 +137,8 @@ take_stop_iteration_value(void)
         PyErr_SetRaisedException(exc);
         return NULL;
     }
-    PyObject *value = Py_NewRef(((PyStopIterationObject *)exc)->value);
+    PyObject *value = ((PyStopIterationObject *)exc)->value;
+    Py_INCREF(value != NULL ? value : (value = Py_None));  // deleted, or never set by its __init__()
     Py_DECREF(exc);
     return value;
 }

@@ -68,7 +68,7 @@ awaitable_tp_traverse(AwaitableObject *self, visitproc visit, void *arg)
     for (int i = 0; i < AWAITABLE_REFS; i++) {
         Py_VISIT(self->refs[i]);
     }
-    return 0;
+    return self->labels != NULL ? actx_awaitable_labels_traverse(self, visit, arg) : 0;
 }
 
 /* Nobody may enter it any more: what it needs is gone. */
@@ -79,7 +79,23 @@ awaitable_tp_clear(AwaitableObject *self)
     Py_CLEAR(self->owner);
     Py_CLEAR(self->target);
     awaitable_clear_refs(self);
+    if (self->labels != NULL) {
+        actx_awaitable_labels_clear(self);
+    }
     return 0;
+}
+
+/* Give up the object; what it held is released. */
+static inline void
+awaitable_free(AwaitableObject *self)
+{
+    if (!self->finalized) {  // nor, therefore, freed by the collector, which may have freed the state before
+        actx_freelist_push(&self->state->awaitables, (PyObject *)self);
+        return;
+    }
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
 }
 
 static void
@@ -92,19 +108,15 @@ awaitable_tp_dealloc(AwaitableObject *self)
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
-    if (self->status != STATUS_FINISHED) {
-        awaitable_tp_clear(self);
-    }
-    if (self->labels != NULL) {
-        actx_awaitable_labels_clear(self);
-    }
-    if (!self->finalized) {  // nor, therefore, freed by the collector, which may have freed the state before
-        actx_freelist_push(&self->state->awaitables, (PyObject *)self);
+    if (self->status == STATUS_FINISHED && self->labels == NULL) {  // holds nothing
+        awaitable_free(self);
         return;
     }
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_Del(self);
-    Py_DECREF(type);
+    Py_TRASHCAN_BEGIN(self, awaitable_tp_dealloc)  // awaitables that hold awaitables
+    awaitable_tp_clear(self);
+    self->finalized = true;  // or will have been by the time that the trashcan comes to it
+    awaitable_free(self);
+    Py_TRASHCAN_END
 }
 
 /* -- awaiting: the target, with what this procedure handles as the handled exception -- */
@@ -128,7 +140,12 @@ target_send(AwaitableObject *self, PyObject *arg, PyObject **value)
     if (self->target_is_generator) {
         return actx_generator_send(&self->state->drive, self->target, arg, value);
     }
-    return actx_await_send(self->target, arg, value);
+    if (Py_EnterRecursiveCall(ACTX_WHILE_AWAITING) != 0) {
+        return AWAIT_ERROR;
+    }
+    AwaitOutcome outcome = actx_await_send(self->target, arg, value);
+    Py_LeaveRecursiveCall();
+    return outcome;
 }
 
 static AwaitOutcome
@@ -186,6 +203,29 @@ generator_begun_take(AwaitableObject *self, PyObject *gen, AwaitOutcome outcome)
     return outcome;
 }
 
+/* The same through the generator's own methods, or those of what stands for it, which may come back here without a
+   Python frame between. */
+static AwaitOutcome
+awaitable_begin_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
+{
+    PyObject *awaitable;
+    if (Py_EnterRecursiveCall(ACTX_WHILE_AWAITING) != 0) {
+        Py_DECREF(gen);
+        return AWAIT_ERROR;
+    }
+    if (args == NULL) {
+        awaitable = actx_generator_anext(gen);
+    }
+    else {
+        PyObject *vector[4] = {gen, args[0], nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL};
+        awaitable = PyObject_VectorcallMethod(self->state->names.athrow, vector, (size_t)nargs + 1, NULL);
+    }
+    Py_DECREF(gen);
+    AwaitOutcome outcome = actx_awaitable_await_take(self, awaitable, value);
+    Py_LeaveRecursiveCall();
+    return outcome;
+}
+
 AwaitOutcome
 actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyObject **value)
 {
@@ -193,9 +233,7 @@ actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyObject **value
     if (actx_generator_is_direct(drive, gen)) {
         return generator_begun_take(self, gen, actx_generator_next(drive, gen, value));
     }
-    PyObject *awaitable = actx_generator_anext(gen);
-    Py_DECREF(gen);
-    return actx_awaitable_await_take(self, awaitable, value);
+    return awaitable_begin_take(self, gen, NULL, 0, value);
 }
 
 AwaitOutcome
@@ -206,10 +244,7 @@ actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, PyObject *const
     if (actx_generator_is_direct(drive, gen) && actx_generator_is_at_yield(drive, gen)) {
         return generator_begun_take(self, gen, actx_generator_throw(drive, gen, args, nargs, value));
     }
-    PyObject *vector[4] = {gen, args[0], nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL};
-    PyObject *awaitable = PyObject_VectorcallMethod(self->state->names.athrow, vector, (size_t)nargs + 1, NULL);
-    Py_DECREF(gen);
-    return actx_awaitable_await_take(self, awaitable, value);
+    return awaitable_begin_take(self, gen, args, nargs, value);
 }
 
 /* -- the driver -- */
@@ -440,6 +475,9 @@ awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (closed && actx_await_raise(args, nargs) < 0) {
         self->status = status;
         return NULL;
+    }
+    if (status == STATUS_CREATED) {  // its class, when called for an instance, may have driven this one
+        idle = self->status == STATUS_CREATED || self->status == STATUS_SUSPENDED;
     }
     if (!idle) {
         PyErr_Clear();

@@ -33,6 +33,8 @@ typedef enum { STATUS_CREATED, STATUS_RUNNING, STATUS_SUSPENDED, STATUS_FINISHED
 
 enum { AWAITABLE_REFS = 5 };
 
+#define ACTX_WHILE_AWAITING " while awaiting"
+
 /* In the order of use: an operation that neither suspends nor raises touches the first half. */
 struct AwaitableObject {
     PyObject_HEAD
@@ -57,6 +59,19 @@ AwaitableObject *actx_awaitable_new(ModuleState *state, const AwaitableOps *ops,
 
 /* Await any object: takes the reference to it; NULL means that an exception is set. */
 AwaitOutcome actx_awaitable_await_take(AwaitableObject *self, PyObject *awaitable, PyObject **value);
+
+/* Start a procedure that may await another awaitable of ours: RecursionError where those nest too deeply.  Managers
+   whose generator is driven directly have the generator's frame for that. */
+static inline AwaitOutcome
+actx_awaitable_nest(AwaitableObject *self, PyObject **value, AwaitOutcome (*start)(AwaitableObject *, PyObject **))
+{
+    if (Py_EnterRecursiveCall(ACTX_WHILE_AWAITING) != 0) {
+        return AWAIT_ERROR;
+    }
+    AwaitOutcome outcome = start(self, value);
+    Py_LeaveRecursiveCall();
+    return outcome;
+}
 
 /* Begin `await anext(gen)`, taking the reference to gen; AWAIT_STOPPED may stand for StopAsyncIteration. */
 AwaitOutcome actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyObject **value);
@@ -92,6 +107,8 @@ PyObject *actx_awaitable_warn_unawaited(AwaitableObject *self);
 
 /* Note where it is created, as deep as `depth` frames. */
 int actx_awaitable_set_origin(AwaitableObject *self, int depth);
+
+int actx_awaitable_labels_traverse(AwaitableObject *self, visitproc visit, void *arg);
 
 /* Free the labels. */
 void actx_awaitable_labels_clear(AwaitableObject *self);

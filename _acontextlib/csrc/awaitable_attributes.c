@@ -25,6 +25,15 @@ labels_make(AwaitableObject *self)
     return self->labels;
 }
 
+int
+actx_awaitable_labels_traverse(AwaitableObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->labels->name);  // may be of a subclass of str, which holds anything
+    Py_VISIT(self->labels->qualname);
+    Py_VISIT(self->labels->origin);
+    return 0;
+}
+
 void
 actx_awaitable_labels_clear(AwaitableObject *self)
 {
@@ -185,7 +194,11 @@ awaitable_get_inner(AwaitableObject *self, void *closure)
         return NULL;
     }
     PyObject *full = PyUnicode_FromFormat("%s_%s", PyAsyncGen_CheckExact(inner) ? "ag" : "cr", name);
-    PyObject *result = full != NULL ? PyObject_GetAttr(inner, full) : NULL;
+    PyObject *result = NULL;
+    if (full != NULL && Py_EnterRecursiveCall(" while following what is awaited") == 0) {
+        result = PyObject_GetAttr(inner, full);
+        Py_LeaveRecursiveCall();
+    }
     Py_XDECREF(full);
     Py_DECREF(inner);
     return result;

@@ -78,6 +78,20 @@ done:
     return result;
 }
 
+bool
+actx_class_refuses(PyTypeObject *type)
+{
+    if ((type->tp_flags & Py_TPFLAGS_IS_ABSTRACT) == 0) {
+        return false;
+    }
+    PyObject *none = PyTuple_New(0);
+    if (none != NULL) {
+        PyBaseObject_Type.tp_new(type, none, NULL);  // always refuses
+        Py_DECREF(none);
+    }
+    return true;
+}
+
 int
 actx_twin_init(PyObject *twin, PyObject *self, PyObject *args, PyObject *kwargs)
 {

@@ -13,6 +13,17 @@ int actx_class_new(PyObject *module, PyObject *templates, const char *name, PyTy
 /* Call a class as if it had no vectorcall. */
 PyObject *actx_class_call(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
+/* Whether a class has abstract methods, and so no instances; then with the error of object.__new__(). */
+bool actx_class_refuses(PyTypeObject *type);
+
+/* For the deallocator of one of our classes, to which somebody gave a __del__(): whether that brought the instance back
+   to life.  Instances of a class that has one are no business of the freelists: the collector has marked them. */
+static inline bool
+actx_class_resurrects(PyTypeObject *type, PyObject *self)
+{
+    return type->tp_finalize != NULL && PyObject_CallFinalizerFromDealloc(self) < 0;
+}
+
 /* tp_init by way of a method that is called like a MethodDef's: 0 or -1. */
 int actx_twin_init(PyObject *twin, PyObject *self, PyObject *args, PyObject *kwargs);
 

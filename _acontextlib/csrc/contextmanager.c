@@ -9,10 +9,12 @@
 
 #include <structmember.h>
 
+#include "classes.h"
 #include "errors.h"
 
 /* -- life -- */
 
+/* To be tracked by the collector, which shows it to everybody, when it is whole. */
 static ManagerObject *
 manager_alloc(ModuleState *state)
 {
@@ -25,7 +27,6 @@ manager_alloc(ModuleState *state)
         memset((char *)self + sizeof(PyObject), 0, sizeof(*self) - sizeof(PyObject));
         self->state = state;
     }
-    PyObject_GC_Track(self);
     return self;
 }
 
@@ -33,7 +34,7 @@ static PyObject *
 manager_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     PyObject *module = PyType_GetModuleByDef(type, &actx_module_def);
-    if (module == NULL) {
+    if (module == NULL || actx_class_refuses(type)) {
         return NULL;
     }
     ManagerObject *self = (ManagerObject *)type->tp_alloc(type, 0);
@@ -49,61 +50,108 @@ manager_tp_traverse(ManagerObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->gen);
     Py_VISIT(self->func);
-    Py_VISIT(self->kwnames);
     Py_VISIT(self->doc);
     for (int i = 0; i < INLINE_ARGS; i++) {
         Py_VISIT(self->items[i]);
     }
+    Py_VISIT(self->kwnames);  // names of a subclass of str hold anything
     Py_VISIT(self->dict);
     return 0;
 }
 
-/* Forget the function and its arguments. */
-static inline void
-manager_drop_call(ManagerObject *self)
-{
-    int count = self->form == ARGS_NONE ? 0 : self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
-    PyObject *func = self->func;
-    PyObject *kwnames = self->kwnames;
+/* The function and its arguments, on their way out of a manager: owned. */
+typedef struct {
+    PyObject *func, *kwnames;
     PyObject *items[INLINE_ARGS];
+    int count;
+} DetachedCall;
+
+static inline void
+manager_detach_call(ManagerObject *self, DetachedCall *call)
+{
+    call->count = self->form == ARGS_NONE ? 0 : self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
+    call->func = self->func;
+    call->kwnames = self->kwnames;
     self->func = self->kwnames = NULL;
     self->form = ARGS_NONE;
-    for (int i = 0; i < count; i++) {
-        items[i] = self->items[i];
+    for (int i = 0; i < call->count; i++) {
+        call->items[i] = self->items[i];
         self->items[i] = NULL;
     }
-    Py_XDECREF(func);
-    Py_XDECREF(kwnames);
-    for (int i = 0; i < count; i++) {
-        Py_XDECREF(items[i]);
+}
+
+static inline void
+detached_call_release(DetachedCall *call)
+{
+    Py_XDECREF(call->func);
+    Py_XDECREF(call->kwnames);
+    for (int i = 0; i < call->count; i++) {
+        Py_XDECREF(call->items[i]);
     }
+}
+
+void
+actx_manager_drop_call(ManagerObject *self)
+{
+    DetachedCall call;
+    manager_detach_call(self, &call);
+    detached_call_release(&call);
 }
 
 static int
 manager_tp_clear(ManagerObject *self)
 {
-    manager_drop_call(self);
+    actx_manager_drop_call(self);
     Py_CLEAR(self->gen);
     Py_CLEAR(self->doc);
     Py_CLEAR(self->dict);
     return 0;
 }
 
-static void
-manager_tp_dealloc(ManagerObject *self)
+/* Whether releasing what it holds may come to another manager, and so on: one that has run its generator to the end
+   holds nothing of that kind. */
+static inline bool
+manager_holds_any(ManagerObject *self)
+{
+    const GeneratorDrive *drive = &self->state->drive;
+    return self->func != NULL || self->form != ARGS_NONE || self->gen == NULL ||
+           !actx_generator_is_direct(drive, self->gen) || !actx_generator_is_finished(drive, self->gen) ||
+           (self->doc != NULL && !PyUnicode_CheckExact(self->doc));
+}
+
+/* Release what it holds, and the object. */
+static inline void
+manager_free(ManagerObject *self, bool plain)
 {
     PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
     manager_tp_clear(self);
-    if (actx_type_has_state(type) && type == self->state->manager_type) {
+    if (plain && type->tp_finalize == NULL) {
         actx_freelist_push(&self->state->managers, (PyObject *)self);
         return;
     }
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+static void
+manager_tp_dealloc(ManagerObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    bool plain = actx_type_has_state(type) && type == self->state->manager_type;
+    if (plain && actx_class_resurrects(type, (PyObject *)self)) {
+        return;
+    }
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    if (plain && !manager_holds_any(self)) {
+        manager_free(self, plain);
+        return;
+    }
+    Py_TRASHCAN_BEGIN(self, manager_tp_dealloc)  // managers in the arguments of managers
+    manager_free(self, plain);
+    Py_TRASHCAN_END
 }
 
 /* Instances of the class itself have no slots, no finalizer and no dictionary beside those of its base, hence the
@@ -121,9 +169,8 @@ actx_manager_adopt_class(PyTypeObject *type)
 
 /* getattr(func, "__doc__", None), or what the class says where that is None. */
 static PyObject *
-instance_doc(ManagerObject *self, PyObject *func)
+instance_doc(ModuleState *state, PyTypeObject *type, PyObject *func)
 {
-    ModuleState *state = self->state;
     PyObject *doc;
     if (PyFunction_Check(func)) {
         doc = Py_XNewRef(((PyFunctionObject *)func)->func_doc);
@@ -135,10 +182,10 @@ instance_doc(ManagerObject *self, PyObject *func)
         return doc;
     }
     Py_XDECREF(doc);
-    if (Py_TYPE(self) == state->manager_type) {
+    if (type == state->manager_type) {
         return Py_NewRef(state->manager_doc);
     }
-    return PyObject_GetAttr((PyObject *)Py_TYPE(self), state->names.doc);
+    return PyObject_GetAttr((PyObject *)type, state->names.doc);
 }
 
 /* Keep the vector of a call. */
@@ -180,17 +227,20 @@ actx_manager_new(ModuleState *state, PyObject *func, PyObject *const *args, size
     if (gen == NULL) {
         return NULL;
     }
-    ManagerObject *self = manager_alloc(state);
+    PyObject *doc = instance_doc(state, state->manager_type, func);
+    ManagerObject *self = doc != NULL ? manager_alloc(state) : NULL;
     if (self == NULL) {
+        Py_XDECREF(doc);
         Py_DECREF(gen);
         return NULL;
     }
     self->gen = gen;
     self->func = Py_NewRef(func);
-    self->doc = instance_doc(self, func);
-    if (self->doc == NULL || manager_keep_args(self, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) {
-        Py_DECREF(self);
-        return NULL;
+    self->doc = doc;
+    int failed = manager_keep_args(self, args, PyVectorcall_NARGS(nargsf), kwnames);
+    PyObject_GC_Track(self);
+    if (failed < 0) {
+        Py_CLEAR(self);
     }
     return (PyObject *)self;
 }
@@ -212,30 +262,37 @@ call_generator_function(ModuleState *state, PyObject *func, PyObject *args, PyOb
 static int
 manager_set_call(ManagerObject *self, PyObject *func, PyObject *args, PyObject *kwds)
 {
+    DetachedCall before;
     PyObject *gen = call_generator_function(self->state, func, args, kwds);
-    if (gen == NULL) {
+    PyObject *doc = gen != NULL ? instance_doc(self->state, self->state->manager_type, func) : NULL;
+    if (doc == NULL) {
+        Py_XDECREF(gen);
         return -1;
     }
-    PyObject *before = self->gen;
+    manager_detach_call(self, &before);
+    PyObject *gen_before = self->gen, *doc_before = self->doc;
     self->gen = gen;
-    Py_XDECREF(before);
-    manager_drop_call(self);
+    self->doc = doc;
     self->func = Py_NewRef(func);
     self->form = ARGS_PUBLIC;
     self->items[PUBLIC_ARGS] = Py_NewRef(args);
     self->items[PUBLIC_KWDS] = Py_NewRef(kwds);
-    before = self->doc;
-    self->doc = instance_doc(self, func);
-    Py_XDECREF(before);
-    return self->doc != NULL ? 0 : -1;
+    Py_XDECREF(gen_before);
+    Py_XDECREF(doc_before);
+    detached_call_release(&before);
+    return 0;
 }
 
 PyObject *
 actx_manager_from_tuple(ModuleState *state, PyObject *func, PyObject *args, PyObject *kwds)
 {
     ManagerObject *self = manager_alloc(state);
-    if (self != NULL && manager_set_call(self, func, args, kwds) < 0) {
-        Py_CLEAR(self);
+    if (self != NULL) {
+        int failed = manager_set_call(self, func, args, kwds);
+        PyObject_GC_Track(self);
+        if (failed < 0) {
+            Py_CLEAR(self);
+        }
     }
     return (PyObject *)self;
 }
@@ -251,7 +308,7 @@ manager_set_call_attributes(ManagerObject *self, PyObject *func, PyObject *args,
     PyObject *gen = call_generator_function(self->state, func, args, kwds);
     if (gen != NULL && PyObject_SetAttr(op, names->gen, gen) == 0 && PyObject_SetAttr(op, names->func, func) == 0 &&
         PyObject_SetAttr(op, names->args, args) == 0 && PyObject_SetAttr(op, names->kwds, kwds) == 0 &&
-        (doc = instance_doc(self, func)) != NULL) {
+        (doc = instance_doc(self->state, Py_TYPE(self), func)) != NULL) {
         result = PyObject_SetAttr(op, names->doc, doc);
     }
     Py_XDECREF(gen);
@@ -321,7 +378,7 @@ actx_manager_delete_call(ManagerObject *self)
         return -1;
     }
     bool missing = self->func == NULL;
-    manager_drop_call(self);
+    actx_manager_drop_call(self);
     return missing ? delete_missing(self, names->func) : 0;
 }
 
@@ -334,219 +391,12 @@ actx_manager_gen(ManagerObject *self)
     return Py_NewRef(self->gen);
 }
 
-/* -- _recreate_cm -- */
-
-/* The kept values, named ones last, as one tuple. */
-static PyObject *
-manager_kept_values(ManagerObject *self)
-{
-    if (self->form == ARGS_PACKED) {
-        return Py_NewRef(self->items[0]);
-    }
-    PyObject *values = PyTuple_New(self->count);
-    for (int i = 0; values != NULL && i < self->count; i++) {
-        PyTuple_SET_ITEM(values, i, Py_NewRef(self->items[i]));
-    }
-    return values;
-}
-
-/* {name: value} for the last of the values. */
-static PyObject *
-kwds_new(PyObject *kwnames, PyObject *values)
-{
-    PyObject *kwds = PyDict_New();
-    Py_ssize_t named = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
-    Py_ssize_t first = PyTuple_GET_SIZE(values) - named;
-    for (Py_ssize_t i = 0; kwds != NULL && i < named; i++) {
-        if (PyDict_SetItem(kwds, PyTuple_GET_ITEM(kwnames, i), PyTuple_GET_ITEM(values, first + i)) < 0) {
-            Py_CLEAR(kwds);
-        }
-    }
-    return kwds;
-}
-
-/* Make args a tuple and kwds a dictionary, as contextlib has them from the start.  The names may be instances of a
-   subclass of str, whose methods may come back here: who is done first wins. */
-static int
-manager_publish_args(ManagerObject *self)
-{
-    if (self->form == ARGS_PUBLIC || self->form == ARGS_NONE) {
-        self->form = ARGS_PUBLIC;
-        return 0;
-    }
-    PyObject *kwnames = Py_XNewRef(self->kwnames);
-    PyObject *values = manager_kept_values(self);
-    PyObject *kwds = values != NULL ? kwds_new(kwnames, values) : NULL;
-    PyObject *args = NULL;
-    if (kwds != NULL) {
-        Py_ssize_t positional = PyTuple_GET_SIZE(values) - (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
-        args = PyTuple_GetSlice(values, 0, positional);
-    }
-    if (args != NULL && (self->form == ARGS_INLINE || self->form == ARGS_PACKED)) {
-        PyObject *func = Py_XNewRef(self->func);
-        manager_drop_call(self);
-        self->func = func;
-        self->form = ARGS_PUBLIC;
-        self->items[PUBLIC_ARGS] = Py_NewRef(args);
-        self->items[PUBLIC_KWDS] = Py_NewRef(kwds);
-    }
-    int result = args != NULL ? 0 : -1;
-    Py_XDECREF(kwnames);
-    Py_XDECREF(values);
-    Py_XDECREF(kwds);
-    Py_XDECREF(args);
-    return result;
-}
-
-/* Call the function again with the vector that is kept.  Held on its own meanwhile: the call may enter this
-   manager. */
-static PyObject *
-manager_recreate_inline(ManagerObject *self)
-{
-    PyObject *values[INLINE_ARGS];
-    PyObject *func = Py_NewRef(self->func);
-    PyObject *kwnames = Py_XNewRef(self->kwnames);
-    int count = self->count;
-    for (int i = 0; i < count; i++) {
-        values[i] = Py_NewRef(self->items[i]);
-    }
-    Py_ssize_t named = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
-    PyObject *result = actx_manager_new(self->state, func, values, (size_t)(count - named), kwnames);
-    for (int i = 0; i < count; i++) {
-        Py_DECREF(values[i]);
-    }
-    Py_XDECREF(kwnames);
-    Py_DECREF(func);
-    return result;
-}
-
-/* The same with the tuple and the dictionary that the function's Python body made of its arguments. */
-static PyObject *
-manager_recreate_public(ManagerObject *self)
-{
-    PyObject *func = Py_NewRef(self->func);
-    PyObject *args = Py_NewRef(self->items[PUBLIC_ARGS]);
-    PyObject *kwds = Py_NewRef(self->items[PUBLIC_KWDS]);
-    PyObject *result = actx_manager_from_tuple(self->state, func, args, kwds);
-    Py_DECREF(func);
-    Py_DECREF(args);
-    Py_DECREF(kwds);
-    return result;
-}
-
-PyDoc_STRVAR(manager_recreate_doc,
-             "Return a new manager for the same function and arguments, as the decorator form needs one per call.\n\n"
-             "Raises AttributeError when this one was entered.");
-
-static PyObject *
-manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    ManagerObject *self = (ManagerObject *)op;
-    ModuleState *state = self->state;
-    if (nargs != 0 || kwnames != NULL) {
-        PyObject *bound = actx_call_with_self(state->bind_recreate, op, args, nargs, kwnames);
-        if (bound == NULL) {
-            return NULL;
-        }
-        Py_DECREF(bound);
-    }
-    if (Py_TYPE(self) == state->manager_type && self->func != NULL && self->form == ARGS_INLINE) {
-        return manager_recreate_inline(self);
-    }
-    if (Py_TYPE(self) == state->manager_type && self->func != NULL && self->form == ARGS_PUBLIC &&
-        self->items[PUBLIC_ARGS] != NULL && self->items[PUBLIC_KWDS] != NULL) {
-        return manager_recreate_public(self);
-    }
-    PyObject *cls = NULL, *func = NULL, *values = NULL, *kwds = NULL, *result = NULL;
-    if ((cls = PyObject_GetAttr((PyObject *)self, state->names.class_)) != NULL &&
-        (func = PyObject_GetAttr((PyObject *)self, state->names.func)) != NULL &&
-        (values = PyObject_GetAttr((PyObject *)self, state->names.args)) != NULL &&
-        (kwds = PyObject_GetAttr((PyObject *)self, state->names.kwds)) != NULL) {
-        result = PyObject_CallFunctionObjArgs(cls, func, values, kwds, NULL);
-    }
-    Py_XDECREF(cls);
-    Py_XDECREF(func);
-    Py_XDECREF(values);
-    Py_XDECREF(kwds);
-    return result;
-}
-
-const MethodDef actx_manager_recreate = {
-    "_recreate_cm",
-    "_GeneratorContextManagerBase._recreate_cm",
-    manager_recreate_doc,
-    manager_recreate,
-};
-
-/* -- attributes: what contextlib keeps in the instance dictionary -- */
-
-/* Where the attribute of that name is stored; NULL on MemoryError. */
-static PyObject **
-manager_slot(ManagerObject *self, const char *name)
-{
-    if (strcmp(name, "gen") == 0) {
-        return &self->gen;
-    }
-    if (strcmp(name, "func") == 0) {
-        return &self->func;
-    }
-    if (strcmp(name, "__doc__") == 0) {
-        return &self->doc;
-    }
-    if (manager_publish_args(self) < 0) {
-        return NULL;
-    }
-    return &self->items[strcmp(name, "args") == 0 ? PUBLIC_ARGS : PUBLIC_KWDS];
-}
-
-static PyObject *
-manager_get(ManagerObject *self, void *name)
-{
-    PyObject **slot = manager_slot(self, name);
-    if (slot == NULL) {
-        return NULL;
-    }
-    if (*slot == NULL) {
-        PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%s'", Py_TYPE(self)->tp_name, name);
-    }
-    return Py_XNewRef(*slot);
-}
-
-static int
-manager_set(ManagerObject *self, PyObject *value, void *name)
-{
-    PyObject **slot = manager_slot(self, name);
-    if (slot == NULL) {
-        return -1;
-    }
-    if (value == NULL && *slot == NULL) {
-        PyObject *missing = PyUnicode_FromString(name);
-        if (missing != NULL) {
-            actx_error_set_missing_attribute((PyObject *)self, missing);
-            Py_DECREF(missing);
-        }
-        return -1;
-    }
-    Py_XSETREF(*slot, Py_XNewRef(value));
-    return 0;
-}
-
 /* -- tables -- */
 
 static PyMemberDef manager_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ManagerObject, weakrefs), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(ManagerObject, dict), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef manager_getset[] = {
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-    {"gen", (getter)manager_get, (setter)manager_set, NULL, "gen"},
-    {"func", (getter)manager_get, (setter)manager_set, NULL, "func"},
-    {"args", (getter)manager_get, (setter)manager_set, NULL, "args"},
-    {"kwds", (getter)manager_get, (setter)manager_set, NULL, "kwds"},
-    {"_doc", (getter)manager_get, (setter)manager_set, NULL, "__doc__"},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot manager_slots[] = {
@@ -558,7 +408,7 @@ static PyType_Slot manager_slots[] = {
     {Py_tp_traverse, manager_tp_traverse},
     {Py_tp_clear, manager_tp_clear},
     {Py_tp_members, manager_members},
-    {Py_tp_getset, manager_getset},
+    {Py_tp_getset, actx_manager_getset},
     {0, NULL},
 };
 

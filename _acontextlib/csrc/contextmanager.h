@@ -50,7 +50,13 @@ PyObject *actx_manager_gen(ManagerObject *self);
 /* `del self.args, self.kwds, self.func`: 0, or -1 with the AttributeError about the first that is missing. */
 int actx_manager_delete_call(ManagerObject *self);
 
+/* Forget the function and its arguments. */
+void actx_manager_drop_call(ManagerObject *self);
+
+/* -- manager_attributes.c -- */
+
 extern const MethodDef actx_manager_recreate;
+extern PyGetSetDef actx_manager_getset[];
 
 /* -- enter_exit.c -- */
 

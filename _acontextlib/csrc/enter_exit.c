@@ -81,13 +81,18 @@ manager_begin_close(AwaitableObject *self, ManagerObject *cm, const char *text, 
     self->has_refs = true;
     self->handled = PyErr_GetRaisedException();
     self->phase = PHASE_CLOSE;
+    if (Py_EnterRecursiveCall(ACTX_WHILE_AWAITING) != 0) {
+        return AWAIT_ERROR;
+    }
     HandledScope scope;
     actx_handled_push(&scope, self->handled);
     PyObject *gen = actx_manager_gen(cm);
     PyObject *aclose = gen != NULL ? PyObject_CallMethodNoArgs(gen, self->state->names.aclose) : NULL;
     Py_XDECREF(gen);
     actx_handled_pop(&scope);
-    return actx_awaitable_await_take(self, aclose, value);
+    AwaitOutcome outcome = actx_awaitable_await_take(self, aclose, value);
+    Py_LeaveRecursiveCall();
+    return outcome;
 }
 
 /* The generator is closed, or could not be: what that raised replaces the error. */

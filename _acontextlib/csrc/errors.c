@@ -21,19 +21,20 @@ stop_iteration_new(PyObject *value, Py_ssize_t nargs)
     return exc;
 }
 
-/* The kept StopIteration(False) may be raised again only while nobody else can have seen it. */
+/* The kept StopIteration(False) may be raised again only while nobody else has it, or had it and changed it. */
 static inline bool
 stop_iteration_is_pristine(PyObject *exc)
 {
     PyBaseExceptionObject *base = (PyBaseExceptionObject *)exc;
-    return Py_REFCNT(exc) == 1 && base->traceback == NULL && base->context == NULL && base->cause == NULL &&
-           base->dict == NULL;
+    return Py_REFCNT(exc) == 1 && ((PyStopIterationObject *)exc)->value == Py_False && base->traceback == NULL &&
+           base->context == NULL && base->cause == NULL && base->dict == NULL && PyTuple_GET_SIZE(base->args) == 0 &&
+           !base->suppress_context;
 }
 
 void
 actx_error_set_stop_iteration(PyObject *value)
 {
-    PyObject *exc = stop_iteration_new(value, 1);
+    PyObject *exc = stop_iteration_new(value, value == Py_None ? 0 : 1);  // as coroutines do
     if (exc != NULL) {
         PyErr_SetRaisedException(exc);
     }

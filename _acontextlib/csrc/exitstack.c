@@ -253,16 +253,7 @@ stack_pop_all(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         Py_DECREF(result);
         return actx_call_with_self(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
     }
-    StackObject *other = (StackObject *)result;
-    if (other != self) {
-        actx_stack_reset(other);
-        other->callbacks = self->callbacks;
-        other->is_public = self->is_public;
-        actx_entries_move(&other->entries, &self->entries);
-        self->callbacks = NULL;
-        self->is_public = false;
-        self->changes++;
-    }
+    actx_stack_move((StackObject *)result, self);
     return result;
 }
 
@@ -339,7 +330,7 @@ stack_enter_any(AwaitableObject *self, PyObject *manager, PyObject **value)
 }
 
 static AwaitOutcome
-stack_enter_start(AwaitableObject *self, PyObject **value)
+stack_enter_begin(AwaitableObject *self, PyObject **value)
 {
     PyObject *manager = self->refs[REF_MANAGER];
     AwaitOutcome outcome;
@@ -354,6 +345,12 @@ stack_enter_start(AwaitableObject *self, PyObject **value)
         outcome = stack_enter_any(self, manager, value);
     }
     return outcome == AWAIT_NEXT ? outcome : stack_enter_step(self, outcome, value);
+}
+
+static AwaitOutcome
+stack_enter_start(AwaitableObject *self, PyObject **value)
+{
+    return actx_awaitable_nest(self, value, stack_enter_begin);
 }
 
 static const AwaitableOps stack_enter_ops = {

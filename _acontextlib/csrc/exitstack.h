@@ -61,6 +61,9 @@ actx_stack_unreserve(StackObject *self)
     }
 }
 
+/* Move all entries to another stack, whose own are forgotten; to itself: they are forgotten. */
+void actx_stack_move(StackObject *to, StackObject *from);
+
 /* Push an entry and take its references, also on failure. */
 int actx_stack_append_take(StackObject *self, ExitEntry entry);
 

@@ -41,7 +41,7 @@ static PyObject *
 simple_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     PyObject *module = PyType_GetModuleByDef(type, &actx_module_def);
-    if (module == NULL) {
+    if (module == NULL || actx_class_refuses(type)) {
         return NULL;
     }
     ModuleState *state = PyModule_GetState(module);
@@ -74,22 +74,34 @@ simple_tp_clear(SimpleObject *self)
     return 0;
 }
 
+/* Which of the two classes, or NULL for one derived from them. */
+static inline SimpleClass *
+simple_class(SimpleObject *self, PyTypeObject *type)
+{
+    for (int which = 0; actx_type_has_state(type) && which < SIMPLE_CLASSES; which++) {
+        if (type == self->state->simples[which].type) {
+            return &self->state->simples[which];
+        }
+    }
+    return NULL;
+}
+
 static void
 simple_tp_dealloc(SimpleObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    SimpleClass *plain = simple_class(self, type);
+    if (plain != NULL && actx_class_resurrects(type, (PyObject *)self)) {
+        return;
+    }
     PyObject_GC_UnTrack(self);
-    Py_TRASHCAN_BEGIN(self, simple_tp_dealloc) if (self->weakrefs != NULL)
-    {
+    Py_TRASHCAN_BEGIN(self, simple_tp_dealloc)
+    if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     simple_tp_clear(self);
-    SimpleClass *simples = actx_type_has_state(type) ? self->state->simples : NULL;
-    if (simples != NULL && type == simples[SIMPLE_CLOSING].type) {
-        actx_freelist_push(&simples[SIMPLE_CLOSING].freelist, (PyObject *)self);
-    }
-    else if (simples != NULL && type == simples[SIMPLE_NULL].type) {
-        actx_freelist_push(&simples[SIMPLE_NULL].freelist, (PyObject *)self);
+    if (plain != NULL && type->tp_finalize == NULL) {
+        actx_freelist_push(&plain->freelist, (PyObject *)self);
     }
     else {
         type->tp_free(self);
@@ -208,7 +220,7 @@ closing_exit_step(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObje
 }
 
 static AwaitOutcome
-closing_exit_start(AwaitableObject *self, PyObject **value)
+closing_exit_begin(AwaitableObject *self, PyObject **value)
 {
     PyObject *thing = simple_value(self, SIMPLE_CLOSING);
     if (thing == NULL) {
@@ -223,6 +235,12 @@ closing_exit_start(AwaitableObject *self, PyObject **value)
     PyObject *aclose = PyObject_CallMethodNoArgs(thing, self->state->names.aclose);
     Py_DECREF(thing);
     return closing_exit_step(self, actx_awaitable_await_take(self, aclose, value), value);
+}
+
+static AwaitOutcome
+closing_exit_start(AwaitableObject *self, PyObject **value)
+{
+    return actx_awaitable_nest(self, value, closing_exit_begin);
 }
 
 static const AwaitableOps closing_enter_ops = {"aclosing.__aenter__", closing_enter_start, NULL, false};

@@ -40,16 +40,19 @@ static PyObject *
 stack_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     PyObject *module = PyType_GetModuleByDef(type, &actx_module_def);
-    if (module == NULL) {
+    if (module == NULL || actx_class_refuses(type)) {
         return NULL;
     }
     ModuleState *state = PyModule_GetState(module);
+    StackObject *self;
     if (type == state->stack_type) {
-        return (PyObject *)stack_new(state);
+        self = stack_new(state);
     }
-    StackObject *self = (StackObject *)type->tp_alloc(type, 0);
-    if (self != NULL) {
+    else if ((self = (StackObject *)type->tp_alloc(type, 0)) != NULL) {
         stack_init_fields(self, state);
+    }
+    if (self != NULL) {
+        self->is_public = true;  // `_exit_callbacks` is missing until __init__() was called
     }
     return (PyObject *)self;
 }
@@ -76,14 +79,17 @@ static void
 stack_tp_dealloc(StackObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    bool plain = actx_type_has_state(type) && type == self->state->stack_type;
+    if (plain && actx_class_resurrects(type, (PyObject *)self)) {
+        return;
+    }
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, stack_tp_dealloc)  // stacks in stacks in stacks
-        if (self->weakrefs != NULL)
-    {
+    if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     stack_tp_clear(self);
-    if (actx_type_has_state(type) && type == self->state->stack_type) {
+    if (plain && type->tp_finalize == NULL) {
         self->is_public = false;
         self->reserved = 0;  // of enters that the collector cut short
         actx_freelist_push(&self->state->stacks, (PyObject *)self);
@@ -104,6 +110,28 @@ actx_stack_reset(StackObject *self)
     self->is_public = false;
     self->changes++;
     actx_entries_clear(&self->entries);
+    Py_XDECREF(callbacks);
+}
+
+/* `to._exit_callbacks = from._exit_callbacks`, then `from._exit_callbacks = deque()` */
+void
+actx_stack_move(StackObject *to, StackObject *from)
+{
+    PyObject *callbacks = to->callbacks;
+    ExitEntries entries;
+    actx_entries_move(&entries, &to->entries);
+    to->callbacks = NULL;
+    to->is_public = false;
+    to->changes++;
+    if (to != from) {
+        to->callbacks = from->callbacks;
+        to->is_public = from->is_public;
+        actx_entries_move(&to->entries, &from->entries);
+        from->callbacks = NULL;
+        from->is_public = false;
+        from->changes++;
+    }
+    actx_entries_clear(&entries);
     Py_XDECREF(callbacks);
 }
 
@@ -176,14 +204,18 @@ instance_overrides(StackObject *self)
     if (PyDict_GET_SIZE(self->dict) == 0) {
         return 0;
     }
-    for (int i = 0; i < STACK_WATCHED; i++) {
+    PyObject *dict = Py_NewRef(self->dict);  // a key that compares itself may replace it
+    for (int i = 0; i < STACK_WATCHED && found >= 0; i++) {
         const WatchedName *watch = &self->state->stack_watched[i];
-        int has = watch->original != NULL ? PyDict_Contains(self->dict, watch->name) : 0;
+        int has = watch->original != NULL ? PyDict_Contains(dict, watch->name) : 0;
         if (has < 0) {
-            return -1;
+            found = -1;
         }
-        found |= has > 0 ? watched[i].means & ~OVERRIDES_ENTRIES : 0;  // that is a data descriptor
+        else if (has > 0) {
+            found |= watched[i].means & ~OVERRIDES_ENTRIES;  // that is a data descriptor
+        }
     }
+    Py_DECREF(dict);
     return found;
 }
 

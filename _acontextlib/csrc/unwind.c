@@ -162,19 +162,15 @@ unwind_call_take(AwaitableObject *self, ExitEntry *entry, PyObject **value)
     else {
         self->flags &= ~UNWIND_CALLBACK;
     }
-    /* Stacks in stacks come back here without a Python frame between. */
-    if (Py_EnterRecursiveCall(" while leaving an exit stack") == 0) {
-        *value = actx_entry_call(entry, &details);
-        if (!entry->is_sync) {
-            outcome = actx_awaitable_await_take(self, *value, value);
-            if (outcome == AWAIT_ERROR) {
-                unwind_wrap_stop_iteration(self);
-            }
+    *value = actx_entry_call(entry, &details);
+    if (!entry->is_sync) {
+        outcome = actx_awaitable_await_take(self, *value, value);
+        if (outcome == AWAIT_ERROR) {
+            unwind_wrap_stop_iteration(self);
         }
-        else if (*value != NULL) {
-            outcome = AWAIT_RETURN;
-        }
-        Py_LeaveRecursiveCall();
+    }
+    else if (*value != NULL) {
+        outcome = AWAIT_RETURN;
     }
     actx_entry_clear(entry);
     return outcome;
@@ -253,7 +249,7 @@ unwind_start(AwaitableObject *self, PyObject **value)
         self->has_refs = true;
         self->refs[REF_FRAME] = frame;
     }
-    return unwind_loop(self, value);
+    return actx_awaitable_nest(self, value, unwind_loop);
 }
 
 static AwaitOutcome
@@ -318,10 +314,16 @@ close_step(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObject **va
 }
 
 static AwaitOutcome
-close_start(AwaitableObject *self, PyObject **value)
+close_begin(AwaitableObject *self, PyObject **value)
 {
     PyObject *exit = unwind_new((StackObject *)self->owner, &no_details);
     return close_step(self, actx_awaitable_await_take(self, exit, value), value);
+}
+
+static AwaitOutcome
+close_start(AwaitableObject *self, PyObject **value)
+{
+    return actx_awaitable_nest(self, value, close_begin);
 }
 
 static const AwaitableOps unwind_close_ops = {

@@ -242,7 +242,8 @@ stack_pop_all(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     if (overrides < 0) {
         return NULL;
     }
-    if (nargs != 0 || kwnames != NULL || (overrides & OVERRIDES_ENTRIES) != 0) {
+    bool missing = self->is_public && self->callbacks == NULL;
+    if (nargs != 0 || kwnames != NULL || missing || (overrides & OVERRIDES_ENTRIES) != 0) {
         return actx_call_with_self(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
     }
     PyObject *result = PyObject_CallNoArgs((PyObject *)Py_TYPE(self));

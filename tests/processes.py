@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +14,6 @@ def environment(**changes):
     """The environment of a child process that is to find the package this process tests, wherever it was started."""
     path = [str(Path(_acontextlib.__file__).parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONSAFEPATH", "PYTHONWARNINGS")}
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        # Else the interpreter warns on stderr that loading the extension switches the lock on.
-        inherited["PYTHON_GIL"] = "1"
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, path)), "PYTHONIOENCODING": "utf-8", **changes}
 
 

@@ -185,7 +185,7 @@ async def main():
 
 asyncio.run(main())
 """
-    assert run(environment, "-W", "error", "-X", "gil=1", "-c", script, cwd=tmp_path) == "entered\n"
+    assert run(environment, "-W", "error", "-c", script, cwd=tmp_path) == "entered\n"
 
 
 def test_uninstalling_leaves_nothing(environment, tmp_path):

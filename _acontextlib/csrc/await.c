@@ -20,12 +20,13 @@ is_iterable_coroutine(PyObject *object)
 }
 
 /* 1 when some other coroutine is suspended in awaiting this one, 0 when not, -1 on error.  Who awaits holds a
-   reference, so a coroutine known to nobody else needs no look at its state. */
+   reference, so a coroutine known to nobody else needs no look at its state; but without a GIL a count is in two
+   parts, which change while they are added. */
 static int
 coroutine_is_awaiting(ModuleState *state, PyObject *coroutine)
 {
     PyObject *awaited;
-    if (Py_REFCNT(coroutine) == 1) {
+    if (!ACTX_FREE_THREADED && Py_REFCNT(coroutine) == 1) {
         return 0;
     }
     awaited = PyObject_GetAttr(coroutine, state->names.cr_await);

@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include "errors.h"
+#include "target.h"
 
 /* -- life -- */
 
@@ -25,11 +26,11 @@ awaitable_clear_refs(AwaitableObject *self)
 static inline void
 awaitable_finish(AwaitableObject *self)
 {
-    PyObject *owner = self->owner;
     assert(self->target == NULL);
-    self->status = STATUS_FINISHED;
-    self->owner = NULL;
-    if (self->has_refs) {
+    PyObject *owner = actx_field_exchange_take(self, &self->owner, NULL);
+    bool has_refs = self->has_refs;
+    actx_byte_store(&self->status, STATUS_FINISHED);
+    if (has_refs) {
         awaitable_clear_refs(self);
     }
     Py_XDECREF(owner);
@@ -64,6 +65,9 @@ awaitable_tp_traverse(AwaitableObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->owner);
     Py_VISIT(self->target);
+#if ACTX_FREE_THREADED
+    Py_VISIT(self->claim.generator);
+#endif
     Py_VISIT(self->handled);
     for (int i = 0; i < AWAITABLE_REFS; i++) {
         Py_VISIT(self->refs[i]);
@@ -75,9 +79,9 @@ awaitable_tp_traverse(AwaitableObject *self, visitproc visit, void *arg)
 static int
 awaitable_tp_clear(AwaitableObject *self)
 {
-    self->status = STATUS_FINISHED;
+    actx_byte_store(&self->status, STATUS_FINISHED);
     Py_CLEAR(self->owner);
-    Py_CLEAR(self->target);
+    actx_awaitable_drop_target(self);
     awaitable_clear_refs(self);
     if (self->labels != NULL) {
         actx_awaitable_labels_clear(self);
@@ -105,9 +109,7 @@ awaitable_tp_dealloc(AwaitableObject *self)
         return;
     }
     PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
+    actx_weakrefs_clear(self, &self->weakrefs);
     if (self->status == STATUS_FINISHED && self->labels == NULL) {  // holds nothing
         awaitable_free(self);
         return;
@@ -120,19 +122,6 @@ awaitable_tp_dealloc(AwaitableObject *self)
 }
 
 /* -- awaiting: the target, with what this procedure handles as the handled exception -- */
-
-#define WHILE_HANDLING(self, statement)                \
-    do {                                               \
-        if ((self)->handled == NULL) {                 \
-            statement;                                 \
-        }                                              \
-        else {                                         \
-            HandledScope scope_;                       \
-            actx_handled_push(&scope_, self->handled); \
-            statement;                                 \
-            actx_handled_pop(&scope_);                 \
-        }                                              \
-    } while (0)
 
 static AwaitOutcome
 target_send(AwaitableObject *self, PyObject *arg, PyObject **value)
@@ -166,94 +155,13 @@ target_close(AwaitableObject *self)
     return actx_await_close(self->state, self->target);
 }
 
-AwaitOutcome
-actx_awaitable_await_take(AwaitableObject *self, PyObject *awaitable, PyObject **value)
-{
-    AwaitOutcome outcome;
-    if (awaitable == NULL) {
-        return AWAIT_ERROR;
-    }
-    PyObject *iterator;
-    WHILE_HANDLING(self, iterator = actx_await_iter(self->state, awaitable));
-    Py_DECREF(awaitable);
-    if (iterator == NULL) {
-        return AWAIT_ERROR;
-    }
-    assert(self->target == NULL);
-    self->target = iterator;
-    self->target_is_generator = false;
-    WHILE_HANDLING(self, outcome = actx_await_send(iterator, Py_None, value));
-    if (outcome != AWAIT_NEXT) {
-        Py_CLEAR(self->target);
-    }
-    return outcome;
-}
-
-/* The generator's first or next operation has begun: remember it as the target if it suspended. */
-static inline AwaitOutcome
-generator_begun_take(AwaitableObject *self, PyObject *gen, AwaitOutcome outcome)
-{
-    if (outcome == AWAIT_NEXT) {
-        self->target = gen;
-        self->target_is_generator = true;
-    }
-    else {
-        Py_DECREF(gen);
-    }
-    return outcome;
-}
-
-/* The same through the generator's own methods, or those of what stands for it, which may come back here without a
-   Python frame between. */
-static AwaitOutcome
-awaitable_begin_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
-{
-    PyObject *awaitable;
-    if (Py_EnterRecursiveCall(ACTX_WHILE_AWAITING) != 0) {
-        Py_DECREF(gen);
-        return AWAIT_ERROR;
-    }
-    if (args == NULL) {
-        awaitable = actx_generator_anext(gen);
-    }
-    else {
-        PyObject *vector[4] = {gen, args[0], nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL};
-        awaitable = PyObject_VectorcallMethod(self->state->names.athrow, vector, (size_t)nargs + 1, NULL);
-    }
-    Py_DECREF(gen);
-    AwaitOutcome outcome = actx_awaitable_await_take(self, awaitable, value);
-    Py_LeaveRecursiveCall();
-    return outcome;
-}
-
-AwaitOutcome
-actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyObject **value)
-{
-    const GeneratorDrive *drive = &self->state->drive;
-    if (actx_generator_is_direct(drive, gen)) {
-        return generator_begun_take(self, gen, actx_generator_next(drive, gen, value));
-    }
-    return awaitable_begin_take(self, gen, NULL, 0, value);
-}
-
-AwaitOutcome
-actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject **value)
-{
-    const GeneratorDrive *drive = &self->state->drive;
-    if (actx_generator_is_direct(drive, gen) && actx_generator_is_at_yield(drive, gen)) {
-        return generator_begun_take(self, gen, actx_generator_throw(drive, gen, args, nargs, value));
-    }
-    return awaitable_begin_take(self, gen, args, nargs, value);
-}
-
 /* -- the driver -- */
 
 /* Note how a resume ended, and translate it for the caller. */
 static inline PySendResult
 awaitable_settle(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
-    assert(self->status == STATUS_RUNNING);
+    assert(actx_byte_load(&self->status) == STATUS_RUNNING);
     if (outcome == AWAIT_RETURN) {
         assert(*value != NULL && !PyErr_Occurred());
         awaitable_finish(self);
@@ -261,7 +169,7 @@ awaitable_settle(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     }
     if (outcome == AWAIT_NEXT) {
         assert(self->target != NULL && *value != NULL);
-        self->status = STATUS_SUSPENDED;
+        actx_byte_store(&self->status, STATUS_SUSPENDED);
         return PYGEN_NEXT;
     }
     assert(outcome == AWAIT_ERROR && PyErr_Occurred());
@@ -277,7 +185,7 @@ awaitable_settle(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 static AwaitOutcome
 awaitable_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
-    Py_CLEAR(self->target);
+    actx_awaitable_drop_target(self);
     return self->ops->step(self, outcome, value);
 }
 
@@ -293,26 +201,36 @@ awaitable_chain_thrown(AwaitableObject *self)
     }
 }
 
-/* Whether a resume may go on; if not, with the coroutine's own error. */
-static bool
-awaitable_check(AwaitableObject *self, PyObject *arg)
+/* The coroutine's own error about a status in which it could not be claimed.  Suspended it is by now, but was running
+   in another thread a moment ago. */
+static void
+awaitable_refuse(AwaitableStatus status)
 {
-    switch ((AwaitableStatus)self->status) {
+    switch (status) {
     case STATUS_CREATED:
-        if (arg != Py_None) {
-            PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+        break;
+    case STATUS_RUNNING:
+    case STATUS_SUSPENDED:
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        break;
+    case STATUS_FINISHED:
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        break;
+    }
+}
+
+/* Claim the awaitable: true, with the status that it had in *from, CREATED or SUSPENDED; or false with what it has. */
+static inline bool
+awaitable_enter(AwaitableObject *self, AwaitableStatus *from)
+{
+    do {
+        *from = (AwaitableStatus)actx_byte_load(&self->status);
+        if (*from != STATUS_CREATED && *from != STATUS_SUSPENDED) {
             return false;
         }
-        return true;
-    case STATUS_SUSPENDED:
-        return true;
-    case STATUS_RUNNING:
-        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
-        return false;
-    default:
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-        return false;
-    }
+    } while (!actx_byte_change(&self->status, (uint8_t)*from, STATUS_RUNNING));
+    return true;
 }
 
 static inline PySendResult
@@ -320,15 +238,14 @@ awaitable_drive(AwaitableObject *self, PyObject *arg, PyObject **result)
 {
     AwaitOutcome outcome;
     *result = NULL;
-    if (self->status == STATUS_CREATED && arg == Py_None) {
-        self->status = STATUS_RUNNING;
+    if (arg == Py_None && actx_byte_change(&self->status, STATUS_CREATED, STATUS_RUNNING)) {
         outcome = self->ops->start(self, result);
         return awaitable_settle(self, outcome, result);
     }
-    if (!awaitable_check(self, arg)) {
+    if (!actx_byte_change(&self->status, STATUS_SUSPENDED, STATUS_RUNNING)) {
+        awaitable_refuse((AwaitableStatus)actx_byte_load(&self->status));
         return PYGEN_ERROR;
     }
-    self->status = STATUS_RUNNING;
     WHILE_HANDLING(self, outcome = target_send(self, arg, result));
     if (outcome != AWAIT_NEXT) {
         outcome = awaitable_step(self, outcome, result);
@@ -342,12 +259,10 @@ awaitable_am_send(PyObject *op, PyObject *arg, PyObject **result)
     return awaitable_drive((AwaitableObject *)op, arg, result);
 }
 
-/* An exception is set that was thrown in at the beginning, or where it is suspended and what it awaited is closed. */
+/* An exception is set that was thrown in at the beginning, or where it was suspended and what it awaited is closed. */
 static PySendResult
-awaitable_raise_in(AwaitableObject *self, PyObject **result)
+awaitable_raise_in(AwaitableObject *self, bool started, PyObject **result)
 {
-    bool started = self->status != STATUS_CREATED;
-    self->status = STATUS_RUNNING;
     *result = NULL;
     awaitable_chain_thrown(self);
     AwaitOutcome outcome = started ? awaitable_step(self, AWAIT_ERROR, result) : AWAIT_ERROR;
@@ -358,12 +273,11 @@ awaitable_raise_in(AwaitableObject *self, PyObject **result)
     return awaitable_settle(self, outcome, result);
 }
 
-/* Throw what throw(*args) was called with where it is suspended. */
+/* Throw what throw(*args) was called with where it was suspended. */
 static PySendResult
 awaitable_throw_in(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **result)
 {
     AwaitOutcome outcome;
-    self->status = STATUS_RUNNING;
     *result = NULL;
     WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, result));
     if (outcome == AWAIT_ERROR) {
@@ -380,7 +294,6 @@ static int
 awaitable_close_target(AwaitableObject *self)
 {
     int failed;
-    self->status = STATUS_RUNNING;
     WHILE_HANDLING(self, failed = target_close(self));
     return failed;
 }
@@ -391,7 +304,7 @@ awaitable_close_target(AwaitableObject *self)
 static PyObject *
 awaitable_am_await(AwaitableObject *self)
 {
-    if (self->status == STATUS_SUSPENDED) {
+    if (actx_byte_load(&self->status) == STATUS_SUSPENDED) {
         PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
         return NULL;
     }
@@ -460,31 +373,34 @@ awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
                      1) < 0) {
         return NULL;
     }
-    AwaitableStatus status = self->status;
-    bool idle = status == STATUS_CREATED || status == STATUS_SUSPENDED;
-    if (!idle && ACTX_THROW_CHECKS_STATE_FIRST) {
-        awaitable_check(self, Py_None);
+    AwaitableStatus from = (AwaitableStatus)actx_byte_load(&self->status);
+    if ((from == STATUS_RUNNING || from == STATUS_FINISHED) && ACTX_THROW_CHECKS_STATE_FIRST) {
+        awaitable_refuse(from);
         return NULL;
     }
     PySendResult sent;
-    if (status == STATUS_SUSPENDED && !PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
-        sent = awaitable_throw_in(self, args, nargs, &result);
-        return awaitable_deliver(sent, result);
+    if (actx_byte_change(&self->status, STATUS_SUSPENDED, STATUS_RUNNING)) {
+        if (!PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+            sent = awaitable_throw_in(self, args, nargs, &result);
+            return awaitable_deliver(sent, result);
+        }
+        if (awaitable_close_target(self) == 0 && actx_await_raise(args, nargs) < 0) {
+            actx_byte_store(&self->status, STATUS_SUSPENDED);
+            return NULL;
+        }
+        from = STATUS_SUSPENDED;
     }
-    bool closed = status != STATUS_SUSPENDED || awaitable_close_target(self) == 0;
-    if (closed && actx_await_raise(args, nargs) < 0) {
-        self->status = status;
-        return NULL;
+    else {
+        if (actx_await_raise(args, nargs) < 0) {
+            return NULL;
+        }
+        if (!awaitable_enter(self, &from)) {  // last: making the exception may have run anything
+            PyErr_Clear();
+            awaitable_refuse(from);
+            return NULL;
+        }
     }
-    if (status == STATUS_CREATED) {  // its class, when called for an instance, may have driven this one
-        idle = self->status == STATUS_CREATED || self->status == STATUS_SUSPENDED;
-    }
-    if (!idle) {
-        PyErr_Clear();
-        awaitable_check(self, Py_None);
-        return NULL;
-    }
-    sent = awaitable_raise_in(self, &result);
+    sent = awaitable_raise_in(self, from != STATUS_CREATED, &result);
     return awaitable_deliver(sent, result);
 }
 
@@ -497,22 +413,22 @@ static PyObject *
 awaitable_close(AwaitableObject *self, PyObject *Py_UNUSED(ignored))
 {
     PyObject *result;
-    switch ((AwaitableStatus)self->status) {
-    case STATUS_CREATED:
+    AwaitableStatus from;
+    if (!awaitable_enter(self, &from)) {
+        if (from == STATUS_FINISHED) {
+            Py_RETURN_NONE;
+        }
+        awaitable_refuse(from);
+        return NULL;
+    }
+    if (from == STATUS_CREATED) {
         awaitable_finish(self);
         Py_RETURN_NONE;
-    case STATUS_FINISHED:
-        Py_RETURN_NONE;
-    case STATUS_RUNNING:
-        awaitable_check(self, Py_None);
-        return NULL;
-    case STATUS_SUSPENDED:
-        break;
     }
     if (awaitable_close_target(self) == 0) {
         PyErr_SetNone(PyExc_GeneratorExit);
     }
-    switch (awaitable_raise_in(self, &result)) {
+    switch (awaitable_raise_in(self, true, &result)) {
     case PYGEN_NEXT:
         Py_DECREF(result);
         PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit");
@@ -537,11 +453,12 @@ awaitable_tp_finalize(AwaitableObject *self)
 {
     PyObject *result;
     self->finalized = true;
-    if (self->status != STATUS_CREATED && self->status != STATUS_SUSPENDED) {
+    AwaitableStatus status = (AwaitableStatus)actx_byte_load(&self->status);
+    if (status != STATUS_CREATED && status != STATUS_SUSPENDED) {
         return;
     }
     PyObject *kept = PyErr_Occurred() ? PyErr_GetRaisedException() : NULL;
-    if (self->status == STATUS_SUSPENDED) {
+    if (status == STATUS_SUSPENDED) {
         result = awaitable_close(self, NULL);
     }
     else {

@@ -10,7 +10,8 @@
           |  throw, close         +--AWAIT_RETURN, AWAIT_ERROR--> FINISHED
           +--------------------------------------------------------^
 
-   While RUNNING nobody else may enter; when FINISHED every reference is released. */
+   Whoever changes the status to RUNNING has claimed the awaitable: nobody else may enter meanwhile, and but for the
+   fields of which it says so below, nobody else may read.  When FINISHED every reference is released. */
 #ifndef ACTX_AWAITABLE_H
 #define ACTX_AWAITABLE_H
 
@@ -40,18 +41,21 @@ struct AwaitableObject {
     PyObject_HEAD
     ModuleState *state;  // borrowed, kept alive by the type
     const AwaitableOps *ops;
-    PyObject *owner;           // strong; NULL when finished
-    uint8_t status;            // AwaitableStatus
+    PyObject *owner;           // strong; NULL when finished; read by anybody
+    uint8_t status;            // AwaitableStatus; read by anybody, changed by actx_byte_change() to RUNNING
     uint8_t phase;             // for the steps: where they stopped
     uint8_t flags;             // for the steps of the exit stack, which leaves the phase to the managers it leaves
     bool target_is_generator;  // driven directly, through generator.h
     bool has_refs;             // refs or handled may not be NULL
     bool finalized;            // the collector keeps a mark for that, which a reused object must not have
     PyObject *weakrefs;        // here for the deallocator, which asks for it
-    struct AwaitableLabels *labels;  // owned; names and origin where they are not the usual ones, or NULL
-    PyObject *target;                // strong; what is being awaited: an iterator or an async generator
-    PyObject *handled;               // strong; the exception being handled, as by an except block; or NULL
+    struct AwaitableLabels *labels;  // owned; names and origin where they are not the usual ones, or NULL; for anybody
+    PyObject *target;   // strong; what is being awaited: an iterator or an async generator; read by anybody
+    PyObject *handled;  // strong; the exception being handled, as by an except block; or NULL
     PyObject *refs[AWAITABLE_REFS];  // strong or NULL; each procedure names its own; sets has_refs where it uses them
+#if ACTX_FREE_THREADED
+    GeneratorClaim claim;  // on the generator that the target is an operation of
+#endif
 };
 
 /* A new awaitable for a method of `owner` (borrowed). */
@@ -79,6 +83,9 @@ AwaitOutcome actx_awaitable_anext_take(AwaitableObject *self, PyObject *gen, PyO
 /* Begin `await gen.athrow(*args)`, taking the reference to gen; AWAIT_STOPPED may stand for StopAsyncIteration. */
 AwaitOutcome actx_awaitable_athrow_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
                                         PyObject **value);
+
+/* Await `gen.aclose()`, taking the reference to gen, which may be any object. */
+AwaitOutcome actx_awaitable_aclose_take(AwaitableObject *self, PyObject *gen, PyObject **value);
 
 /* The method send(), with a result as a new StopIteration. */
 PyObject *actx_awaitable_send(AwaitableObject *self, PyObject *arg);

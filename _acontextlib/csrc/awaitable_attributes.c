@@ -13,16 +13,41 @@ typedef struct AwaitableLabels {
     PyObject *origin;    // strong or NULL; cr_origin
 } AwaitableLabels;
 
-static AwaitableLabels *
-labels_make(AwaitableObject *self)
+/* Make the labels if there are none yet, and put `value` (borrowed) into the one at that offset. */
+static int
+label_set(AwaitableObject *self, size_t offset, PyObject *value)
 {
+    PyObject *before = NULL;
+    bool made;
+    Py_BEGIN_CRITICAL_SECTION(self);
     if (self->labels == NULL) {
         self->labels = PyMem_Calloc(1, sizeof(AwaitableLabels));
-        if (self->labels == NULL) {
-            PyErr_NoMemory();
-        }
     }
-    return self->labels;
+    made = self->labels != NULL;
+    if (made) {
+        PyObject **label = (PyObject **)((char *)self->labels + offset);
+        before = *label;
+        *label = Py_NewRef(value);
+    }
+    Py_END_CRITICAL_SECTION();
+    Py_XDECREF(before);
+    if (!made) {
+        PyErr_NoMemory();
+    }
+    return made ? 0 : -1;
+}
+
+/* The label at that offset, as a new reference; NULL, without an error, where it was never set. */
+static PyObject *
+label_get(AwaitableObject *self, size_t offset)
+{
+    PyObject *label = NULL;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (self->labels != NULL) {
+        label = Py_XNewRef(*(PyObject **)((char *)self->labels + offset));
+    }
+    Py_END_CRITICAL_SECTION();
+    return label;
 }
 
 int
@@ -76,28 +101,27 @@ int
 actx_awaitable_set_origin(AwaitableObject *self, int depth)
 {
     PyObject *origin = origin_new(depth);
-    if (origin == NULL || labels_make(self) == NULL) {
-        Py_XDECREF(origin);
-        return -1;
-    }
-    self->labels->origin = origin;
-    return 0;
+    int result = origin != NULL ? label_set(self, offsetof(AwaitableLabels, origin), origin) : -1;
+    Py_XDECREF(origin);
+    return result;
 }
 
 /* -- names -- */
 
 /* Where the name is stored once it was set; `closure` says which. */
-static PyObject **
-label_slot(AwaitableLabels *labels, const char *closure)
+static size_t
+label_offset(const char *closure)
 {
-    return strcmp(closure, "__name__") == 0 ? &labels->name : &labels->qualname;
+    bool is_name = strcmp(closure, "__name__") == 0;
+    return is_name ? offsetof(AwaitableLabels, name) : offsetof(AwaitableLabels, qualname);
 }
 
 static PyObject *
 awaitable_get_name(AwaitableObject *self, void *closure)
 {
-    if (self->labels != NULL && *label_slot(self->labels, closure) != NULL) {
-        return Py_NewRef(*label_slot(self->labels, closure));
+    PyObject *label = label_get(self, label_offset(closure));
+    if (label != NULL) {
+        return label;
     }
     const char *qualname = self->ops->qualname;
     const char *dot = strcmp(closure, "__name__") == 0 ? strrchr(qualname, '.') : NULL;
@@ -111,14 +135,7 @@ awaitable_set_name(AwaitableObject *self, PyObject *value, void *closure)
         PyErr_Format(PyExc_TypeError, "%s must be set to a string object", closure);
         return -1;
     }
-    if (labels_make(self) == NULL) {
-        return -1;
-    }
-    PyObject **slot = label_slot(self->labels, closure);
-    PyObject *before = *slot;
-    *slot = Py_NewRef(value);
-    Py_XDECREF(before);
-    return 0;
+    return label_set(self, label_offset(closure), value);
 }
 
 PyObject *
@@ -135,20 +152,20 @@ actx_awaitable_repr(PyObject *self)
 static PyObject *
 awaitable_get_running(AwaitableObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(self->status == STATUS_RUNNING);
+    return PyBool_FromLong(actx_byte_load(&self->status) == STATUS_RUNNING);
 }
 
 static PyObject *
 awaitable_get_suspended(AwaitableObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(self->status == STATUS_SUSPENDED);
+    return PyBool_FromLong(actx_byte_load(&self->status) == STATUS_SUSPENDED);
 }
 
 static PyObject *
 awaitable_get_origin(AwaitableObject *self, void *Py_UNUSED(closure))
 {
-    bool known = self->labels != NULL && self->labels->origin != NULL;
-    return Py_NewRef(known ? self->labels->origin : Py_None);
+    PyObject *origin = label_get(self, offsetof(AwaitableLabels, origin));
+    return origin != NULL ? origin : Py_NewRef(Py_None);
 }
 
 #if ACTX_HAS_CR_STATE
@@ -161,7 +178,7 @@ awaitable_get_state(AwaitableObject *self, void *Py_UNUSED(closure))
         [STATUS_SUSPENDED] = "CORO_SUSPENDED",
         [STATUS_FINISHED] = "CORO_CLOSED",
     };
-    return PyUnicode_FromString(names[self->status]);
+    return PyUnicode_FromString(names[actx_byte_load(&self->status)]);
 }
 #endif
 
@@ -171,14 +188,19 @@ awaitable_get_state(AwaitableObject *self, void *Py_UNUSED(closure))
 static PyObject *
 awaitable_inner(AwaitableObject *self)
 {
-    if (self->owner != NULL && PyObject_TypeCheck(self->owner, self->state->manager_base)) {
-        return PyObject_GetAttr(self->owner, self->state->names.gen);
+    PyObject *owner = actx_field_get(self, &self->owner);
+    PyObject *inner;
+    if (owner != NULL && PyObject_TypeCheck(owner, self->state->manager_base)) {
+        inner = PyObject_GetAttr(owner, self->state->names.gen);
     }
-    if (self->target == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "nothing is being awaited");
-        return NULL;
+    else {
+        inner = actx_field_get(self, &self->target);
+        if (inner == NULL) {
+            PyErr_SetString(PyExc_AttributeError, "nothing is being awaited");
+        }
     }
-    return Py_NewRef(self->target);
+    Py_XDECREF(owner);
+    return inner;
 }
 
 /* `closure` names the attribute: "cr_" here, "ag_" of an async generator. */
@@ -186,7 +208,7 @@ static PyObject *
 awaitable_get_inner(AwaitableObject *self, void *closure)
 {
     const char *name = closure;
-    if (self->status == STATUS_FINISHED && strcmp(name, "code") != 0) {
+    if (actx_byte_load(&self->status) == STATUS_FINISHED && strcmp(name, "code") != 0) {
         Py_RETURN_NONE;
     }
     PyObject *inner = awaitable_inner(self);

@@ -21,6 +21,9 @@ awaitable_alloc(ModuleState *state)
         self->weakrefs = NULL;
         self->has_refs = false;
         self->finalized = false;
+#if ACTX_FREE_THREADED
+        self->claim.generator = NULL;
+#endif
     }
     return self;
 }

@@ -31,13 +31,12 @@ actx_entries_reserve(ExitEntries *entries, uint32_t more)
 }
 
 int
-actx_entries_push_take(ExitEntries *entries, ExitEntry entry)
+actx_entries_push(ExitEntries *entries, const ExitEntry *entry)
 {
     if (actx_entries_reserve(entries, 1) < 0) {
-        actx_entry_clear(&entry);
         return -1;
     }
-    entries->items[entries->count++] = entry;
+    entries->items[entries->count++] = *entry;
     return 0;
 }
 
@@ -55,7 +54,7 @@ void
 actx_entries_clear(ExitEntries *entries)
 {
     ExitEntries detached;
-    if (entries->count == 0 && entries->items == entries->inline_items) {
+    if (actx_entries_are_initial(entries)) {
         return;
     }
     actx_entries_move(&detached, entries);
@@ -221,9 +220,9 @@ static int
 lookup_static(PyObject *manager, PyObject *name, PyObject **function, bool *takes_self)
 {
     PyTypeObject *type = Py_TYPE(manager);
-    PyObject *found = _PyType_Lookup(type, name);
+    PyObject *found = actx_type_lookup(type, name);
     if (found == NULL) {
-        found = _PyType_Lookup(Py_TYPE(type), name);
+        found = actx_type_lookup(Py_TYPE(type), name);
     }
     if (found == NULL) {
         return PyErr_Occurred() ? -1 : 0;
@@ -231,10 +230,9 @@ lookup_static(PyObject *manager, PyObject *name, PyObject **function, bool *take
     descrgetfunc get = Py_TYPE(found)->tp_descr_get;
     *takes_self = PyType_HasFeature(Py_TYPE(found), Py_TPFLAGS_METHOD_DESCRIPTOR);
     if (*takes_self || get == NULL || PyType_Check(found)) {
-        *function = Py_NewRef(found);
+        *function = found;
         return 1;
     }
-    Py_INCREF(found);  // the descriptor may take itself out of the class
     *function = get(found, manager, (PyObject *)type);
     Py_DECREF(found);
     return *function != NULL ? 1 : -1;
@@ -245,8 +243,11 @@ lookup_static(PyObject *manager, PyObject *name, PyObject **function, bool *take
 static inline PyObject *
 class_function(PyTypeObject *type, PyObject *name)
 {
-    PyObject *found = Py_IS_TYPE(type, &PyType_Type) ? _PyType_Lookup(type, name) : NULL;
-    return found != NULL && PyFunction_Check(found) ? Py_NewRef(found) : NULL;
+    PyObject *found = Py_IS_TYPE(type, &PyType_Type) ? actx_type_lookup(type, name) : NULL;
+    if (found != NULL && !PyFunction_Check(found)) {
+        Py_CLEAR(found);
+    }
+    return found;
 }
 
 int

@@ -4,7 +4,8 @@
    once somebody asks for it (actx_entry_wrap).  Nothing here knows of stacks or awaitables.
 
    Releasing an entry may run any Python code, which may come back to the stack it was in: entries are detached
-   first. */
+   first.  An array that threads share is handled in the critical section of the stack it belongs to, where only
+   reserving, pushing onto reserved room, popping and moving are allowed: they release nothing. */
 #ifndef ACTX_CALLBACKS_H
 #define ACTX_CALLBACKS_H
 
@@ -53,8 +54,15 @@ actx_entries_init(ExitEntries *entries)
 /* Make room for so many more: 0, or -1 with MemoryError. */
 int actx_entries_reserve(ExitEntries *entries, uint32_t more);
 
-/* Put an entry on top and take its references, also on failure. */
-int actx_entries_push_take(ExitEntries *entries, ExitEntry entry);
+/* Put an entry on top and take its references; on failure, -1, they are the caller's still. */
+int actx_entries_push(ExitEntries *entries, const ExitEntry *entry);
+
+/* Whether there is neither an entry nor memory to be given back. */
+static inline bool
+actx_entries_are_initial(const ExitEntries *entries)
+{
+    return entries->count == 0 && entries->items == entries->inline_items;
+}
 
 /* Take the entry on top; false when there is none. */
 static inline bool

@@ -202,11 +202,48 @@ actx_compat_copy_annotations(PyFunctionObject *target, PyFunctionObject *source)
 #define ACTX_SLOT_INTERPRETERS
 #endif
 
-/* Kept objects save an allocation; without the GIL they would have to be per thread. */
+/* Builds without a GIL (3.13 and later).  Kept objects save an allocation; there they would have to be per thread. */
 #ifdef Py_GIL_DISABLED
+#define ACTX_FREE_THREADED 1
 #define ACTX_FREELIST_SIZE 0
 #else
+#define ACTX_FREE_THREADED 0
 #define ACTX_FREELIST_SIZE 16
 #endif
+
+/* 3.13: critical sections, which are nothing where there is a GIL; and the slot by which a module says that it does
+   without. */
+#if PY_VERSION_HEX >= 0x030d0000
+#define ACTX_SLOT_GIL {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#else
+#define ACTX_SLOT_GIL
+#define Py_BEGIN_CRITICAL_SECTION(op)    {
+#define Py_END_CRITICAL_SECTION()        }
+#define Py_BEGIN_CRITICAL_SECTION2(a, b) {
+#define Py_END_CRITICAL_SECTION2()       }
+#endif
+
+/* What the attribute of a class or its bases is, as a new reference; NULL, without an error, where there is none. Where
+   classes change in other threads the borrowed reference that 3.11 and 3.12 give would not do. */
+static inline PyObject *
+actx_type_lookup(PyTypeObject *type, PyObject *name)
+{
+#if PY_VERSION_HEX >= 0x030d0000 && ACTX_FREE_THREADED
+    return _PyType_LookupRef(type, name);
+#else
+    return Py_XNewRef(_PyType_Lookup(type, name));
+#endif
+}
+
+/* What a closure's cell holds, as a new reference, or NULL. */
+static inline PyObject *
+actx_cell_get(PyObject *cell)
+{
+#if ACTX_FREE_THREADED
+    return PyCell_Get(cell);
+#else
+    return Py_XNewRef(PyCell_GET(cell));
+#endif
+}
 
 #endif

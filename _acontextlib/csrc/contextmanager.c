@@ -2,7 +2,7 @@
 
    Made by decorator.c with the generator already created; its __aenter__() and __aexit__() are in enter_exit.c.
    It owns the generator and, until it is entered, the function and the arguments, which only _recreate_cm() and
-   curious users need: they stay the vector they came as until somebody asks.
+   curious users need: they stay the vector they came as until somebody asks (manager_attributes.c).
 
    Mirrors _GeneratorContextManagerBase and _AsyncGeneratorContextManager of contextlib. */
 #include "contextmanager.h"
@@ -59,49 +59,20 @@ manager_tp_traverse(ManagerObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* The function and its arguments, on their way out of a manager: owned. */
-typedef struct {
-    PyObject *func, *kwnames;
-    PyObject *items[INLINE_ARGS];
-    int count;
-} DetachedCall;
-
+/* Forget the function and its arguments. */
 static inline void
-manager_detach_call(ManagerObject *self, DetachedCall *call)
+manager_drop_call(ManagerObject *self)
 {
-    call->count = self->form == ARGS_NONE ? 0 : self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
-    call->func = self->func;
-    call->kwnames = self->kwnames;
-    self->func = self->kwnames = NULL;
-    self->form = ARGS_NONE;
-    for (int i = 0; i < call->count; i++) {
-        call->items[i] = self->items[i];
-        self->items[i] = NULL;
-    }
+    KeptCall kept;
+    actx_manager_detach_call_lock_held(self, &kept);
+    actx_kept_call_release(&kept);
 }
 
-static inline void
-detached_call_release(DetachedCall *call)
-{
-    Py_XDECREF(call->func);
-    Py_XDECREF(call->kwnames);
-    for (int i = 0; i < call->count; i++) {
-        Py_XDECREF(call->items[i]);
-    }
-}
-
-void
-actx_manager_drop_call(ManagerObject *self)
-{
-    DetachedCall call;
-    manager_detach_call(self, &call);
-    detached_call_release(&call);
-}
-
+/* Nobody else has the object any more, or will have it. */
 static int
 manager_tp_clear(ManagerObject *self)
 {
-    actx_manager_drop_call(self);
+    manager_drop_call(self);
     Py_CLEAR(self->gen);
     Py_CLEAR(self->doc);
     Py_CLEAR(self->dict);
@@ -113,7 +84,7 @@ manager_tp_clear(ManagerObject *self)
 static inline bool
 manager_holds_any(ManagerObject *self)
 {
-    const GeneratorDrive *drive = &self->state->drive;
+    GeneratorDrive *drive = &self->state->drive;
     return self->func != NULL || self->form != ARGS_NONE || self->gen == NULL ||
            !actx_generator_is_direct(drive, self->gen) || !actx_generator_is_finished(drive, self->gen) ||
            (self->doc != NULL && !PyUnicode_CheckExact(self->doc));
@@ -142,9 +113,7 @@ manager_tp_dealloc(ManagerObject *self)
         return;
     }
     PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
+    actx_weakrefs_clear(self, &self->weakrefs);
     if (plain && !manager_holds_any(self)) {
         manager_free(self, plain);
         return;
@@ -172,7 +141,7 @@ static PyObject *
 instance_doc(ModuleState *state, PyTypeObject *type, PyObject *func)
 {
     PyObject *doc;
-    if (PyFunction_Check(func)) {
+    if (!ACTX_FREE_THREADED && PyFunction_Check(func)) {  // where others may set it, the attribute knows how to read
         doc = Py_XNewRef(((PyFunctionObject *)func)->func_doc);
     }
     else if (PyObject_GetOptionalAttr(func, state->names.doc, &doc) < 0) {
@@ -262,24 +231,28 @@ call_generator_function(ModuleState *state, PyObject *func, PyObject *args, PyOb
 static int
 manager_set_call(ManagerObject *self, PyObject *func, PyObject *args, PyObject *kwds)
 {
-    DetachedCall before;
+    KeptCall before;
     PyObject *gen = call_generator_function(self->state, func, args, kwds);
     PyObject *doc = gen != NULL ? instance_doc(self->state, self->state->manager_type, func) : NULL;
     if (doc == NULL) {
         Py_XDECREF(gen);
         return -1;
     }
-    manager_detach_call(self, &before);
-    PyObject *gen_before = self->gen, *doc_before = self->doc;
+    PyObject *gen_before, *doc_before;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    gen_before = self->gen;
+    doc_before = self->doc;
     self->gen = gen;
     self->doc = doc;
+    actx_manager_detach_call_lock_held(self, &before);
     self->func = Py_NewRef(func);
     self->form = ARGS_PUBLIC;
     self->items[PUBLIC_ARGS] = Py_NewRef(args);
     self->items[PUBLIC_KWDS] = Py_NewRef(kwds);
+    Py_END_CRITICAL_SECTION();
     Py_XDECREF(gen_before);
     Py_XDECREF(doc_before);
-    detached_call_release(&before);
+    actx_kept_call_release(&before);
     return 0;
 }
 
@@ -345,23 +318,28 @@ delete_missing(ManagerObject *self, PyObject *name)
     return -1;
 }
 
-/* The attributes args and kwds, of which either may be missing. */
-static int
-manager_delete_public(ManagerObject *self)
+/* The attributes args, kwds and func, in this order, of which any may be missing: the name of the first that is, or
+   NULL. */
+static PyObject *
+manager_delete_public_lock_held(ManagerObject *self, KeptCall *kept)
 {
     const Names *names = &self->state->names;
-    PyObject *args = self->items[PUBLIC_ARGS];
-    if (args == NULL) {
-        return delete_missing(self, names->args);
+    kept->func = kept->kwnames = NULL;
+    kept->count = 0;
+    if (self->items[PUBLIC_ARGS] == NULL) {
+        return names->args;
     }
-    PyObject *kwds = self->items[PUBLIC_KWDS];
-    self->items[PUBLIC_ARGS] = self->items[PUBLIC_KWDS] = NULL;
-    Py_DECREF(args);
-    if (kwds == NULL) {
-        return delete_missing(self, names->kwds);
+    kept->items[kept->count++] = self->items[PUBLIC_ARGS];
+    self->items[PUBLIC_ARGS] = NULL;
+    if (self->items[PUBLIC_KWDS] == NULL) {
+        return names->kwds;
     }
-    Py_DECREF(kwds);
-    return 0;
+    kept->items[kept->count++] = self->items[PUBLIC_KWDS];
+    self->items[PUBLIC_KWDS] = NULL;
+    kept->func = self->func;
+    self->func = NULL;
+    self->form = ARGS_NONE;
+    return kept->func == NULL ? names->func : NULL;
 }
 
 int
@@ -374,21 +352,29 @@ actx_manager_delete_call(ManagerObject *self)
                        PyObject_DelAttr(op, names->func) == 0;
         return deleted ? 0 : -1;
     }
-    if ((self->form == ARGS_PUBLIC || self->form == ARGS_NONE) && manager_delete_public(self) < 0) {
-        return -1;
+    KeptCall kept;
+    PyObject *missing = NULL;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (self->form == ARGS_INLINE || self->form == ARGS_PACKED) {
+        missing = self->func == NULL ? names->func : NULL;
+        actx_manager_detach_call_lock_held(self, &kept);
     }
-    bool missing = self->func == NULL;
-    actx_manager_drop_call(self);
-    return missing ? delete_missing(self, names->func) : 0;
+    else {
+        missing = manager_delete_public_lock_held(self, &kept);
+    }
+    Py_END_CRITICAL_SECTION();
+    actx_kept_call_release(&kept);
+    return missing != NULL ? delete_missing(self, missing) : 0;
 }
 
 PyObject *
 actx_manager_gen(ManagerObject *self)
 {
-    if (self->gen == NULL || Py_TYPE(self) != self->state->manager_type) {
-        return PyObject_GetAttr((PyObject *)self, self->state->names.gen);
+    PyObject *gen = NULL;
+    if (Py_TYPE(self) == self->state->manager_type) {
+        gen = actx_field_get(self, &self->gen);
     }
-    return Py_NewRef(self->gen);
+    return gen != NULL ? gen : PyObject_GetAttr((PyObject *)self, self->state->names.gen);
 }
 
 /* -- tables -- */

@@ -19,6 +19,7 @@ typedef enum {
 
 enum { PUBLIC_ARGS, PUBLIC_KWDS };
 
+/* The fields from gen to count are anybody's to read and set, in the object's critical section. */
 typedef struct {
     PyObject_HEAD
     ModuleState *state;            // borrowed, kept alive by the type
@@ -32,6 +33,54 @@ typedef struct {
     uint8_t form;  // ArgsForm
     uint8_t count;
 } ManagerObject;
+
+/* The function and its arguments, as they are kept. */
+typedef struct {
+    PyObject *func;
+    PyObject *kwnames;
+    PyObject *items[INLINE_ARGS];
+    uint8_t form;
+    uint8_t count;  // of items
+} KeptCall;
+
+/* Move them out of the manager, which has none afterwards. */
+static inline void
+actx_manager_detach_call_lock_held(ManagerObject *self, KeptCall *kept)
+{
+    kept->form = self->form;
+    kept->count = self->form == ARGS_NONE ? 0 : self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
+    kept->func = self->func;
+    kept->kwnames = self->kwnames;
+    self->func = self->kwnames = NULL;
+    self->form = ARGS_NONE;
+    for (int i = 0; i < kept->count; i++) {
+        kept->items[i] = self->items[i];
+        self->items[i] = NULL;
+    }
+}
+
+/* New references to them. */
+static inline void
+actx_manager_copy_call_lock_held(const ManagerObject *self, KeptCall *kept)
+{
+    kept->form = self->form;
+    kept->count = self->form == ARGS_NONE ? 0 : self->form == ARGS_INLINE ? self->count : INLINE_ARGS;
+    kept->func = Py_XNewRef(self->func);
+    kept->kwnames = Py_XNewRef(self->kwnames);
+    for (int i = 0; i < kept->count; i++) {
+        kept->items[i] = Py_XNewRef(self->items[i]);
+    }
+}
+
+static inline void
+actx_kept_call_release(KeptCall *kept)
+{
+    Py_XDECREF(kept->func);
+    Py_XDECREF(kept->kwnames);
+    for (int i = 0; i < kept->count; i++) {
+        Py_XDECREF(kept->items[i]);
+    }
+}
 
 /* -- contextmanager.c -- */
 
@@ -49,9 +98,6 @@ PyObject *actx_manager_gen(ManagerObject *self);
 
 /* `del self.args, self.kwds, self.func`: 0, or -1 with the AttributeError about the first that is missing. */
 int actx_manager_delete_call(ManagerObject *self);
-
-/* Forget the function and its arguments. */
-void actx_manager_drop_call(ManagerObject *self);
 
 /* -- manager_attributes.c -- */
 

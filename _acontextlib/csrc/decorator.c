@@ -146,7 +146,9 @@ static PyObject *
 run_body(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyFunctionObject *function = (PyFunctionObject *)callable;
-    PyObject *plain = PyFunction_New(function->func_code, function->func_globals);
+    PyObject *code = Py_NewRef(function->func_code);
+    PyObject *plain = PyFunction_New(code, function->func_globals);
+    Py_DECREF(code);
     if (plain == NULL) {
         return NULL;
     }
@@ -162,7 +164,7 @@ helper_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyOb
     ModuleState *state = function_state(helper);
     PyObject *func = NULL;
     if (state != NULL && helper->func_code == state->helper_code) {
-        func = Py_XNewRef(PyCell_GET(PyTuple_GET_ITEM(helper->func_closure, 0)));
+        func = actx_cell_get(PyTuple_GET_ITEM(helper->func_closure, 0));
     }
     if (func == NULL) {
         return run_body(callable, args, nargsf, kwnames);

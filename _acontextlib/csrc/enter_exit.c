@@ -87,10 +87,8 @@ manager_begin_close(AwaitableObject *self, ManagerObject *cm, const char *text, 
     HandledScope scope;
     actx_handled_push(&scope, self->handled);
     PyObject *gen = actx_manager_gen(cm);
-    PyObject *aclose = gen != NULL ? PyObject_CallMethodNoArgs(gen, self->state->names.aclose) : NULL;
-    Py_XDECREF(gen);
     actx_handled_pop(&scope);
-    AwaitOutcome outcome = actx_awaitable_await_take(self, aclose, value);
+    AwaitOutcome outcome = gen != NULL ? actx_awaitable_aclose_take(self, gen, value) : AWAIT_ERROR;
     Py_LeaveRecursiveCall();
     return outcome;
 }
@@ -274,14 +272,18 @@ actx_manager_is_plain(ModuleState *state, PyObject *object)
     if (!Py_IS_TYPE(object, type)) {
         return false;
     }
-    if (type->tp_version_tag == state->manager_version && state->manager_version != 0) {
+    unsigned int version = actx_type_version(type);
+    uint64_t known = actx_word_load(&state->manager_version);
+    if (version == known && known != 0) {
         return true;
     }
     if (_PyType_Lookup(type, state->names.aenter) != state->manager_aenter ||
         _PyType_Lookup(type, state->names.aexit) != state->manager_aexit) {
         return false;
     }
-    state->manager_version = type->tp_version_tag;
+    if (version == actx_type_version(type)) {  // nobody has changed it between the two
+        actx_word_store(&state->manager_version, version);
+    }
     return true;
 }
 

@@ -219,8 +219,8 @@ stack_push_entry(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
     if (overrides < 0) {
         return NULL;
     }
-    if (nargs < 1 || nargs > 2 || kwnames != NULL || (overrides & OVERRIDES_ENTRIES) != 0 || self->is_public ||
-        (nargs == 2 && !PyBool_Check(args[1]))) {
+    if (nargs < 1 || nargs > 2 || kwnames != NULL || (overrides & OVERRIDES_ENTRIES) != 0 ||
+        actx_stack_is_public(self) || (nargs == 2 && !PyBool_Check(args[1]))) {
         return actx_call_with_self(self->state->stack_twins[STACK_PUSH_ENTRY], op, args, nargs, kwnames);
     }
     ExitEntry entry = {.callable = Py_NewRef(args[0]), .kind = ENTRY_EXIT, .is_sync = nargs == 1 || args[1] == Py_True};

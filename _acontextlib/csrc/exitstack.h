@@ -13,6 +13,7 @@
 #include "callbacks.h"
 #include "classes.h"
 
+/* All but the first and the last line of the fields are anybody's to read and set, in the object's critical section. */
 typedef struct {
     PyObject_HEAD
     ModuleState *state;   // borrowed, kept alive by the type
@@ -21,8 +22,8 @@ typedef struct {
     PyObject *weakrefs;
     ExitEntries entries;  // empty if is_public
     uint32_t changes;     // how often entries were pushed or popped
-    bool is_public;
-    uint16_t reserved;  // room kept for managers that are being entered
+    uint8_t is_public;    // a bool; never cleared but with the entries replaced
+    uint16_t reserved;    // room kept for managers that are being entered
 } StackObject;
 
 /* What a subclass, an instance or a patch has overridden. */
@@ -38,11 +39,18 @@ int actx_stack_ask_overrides(StackObject *self);
 static inline int
 actx_stack_overrides(StackObject *self)
 {
-    const StackClass *known = &self->state->stack_classes[0];
-    if (self->dict == NULL && known->version == Py_TYPE(self)->tp_version_tag && known->version != 0) {
-        return known->overrides;
+    const StackClass known = actx_word_load(&self->state->stack_classes[0]);
+    if (actx_pointer_load(&self->dict) == NULL && known >> 8 == actx_type_version(Py_TYPE(self)) && known >> 8 != 0) {
+        return (uint8_t)known;
     }
     return actx_stack_ask_overrides(self);
+}
+
+/* Whether `_exit_callbacks` has the entries by now. */
+static inline bool
+actx_stack_is_public(const StackObject *self)
+{
+    return actx_byte_load(&self->is_public) != 0;
 }
 
 /* Forget all entries, as __init__() does. */
@@ -56,9 +64,11 @@ int actx_stack_reserve(StackObject *self);
 static inline void
 actx_stack_unreserve(StackObject *self)
 {
+    Py_BEGIN_CRITICAL_SECTION(self);
     if (self->reserved != UINT16_MAX) {  // so many that nobody knows the number any more
         self->reserved--;
     }
+    Py_END_CRITICAL_SECTION();
 }
 
 /* Move all entries to another stack, whose own are forgotten; to itself: they are forgotten. */

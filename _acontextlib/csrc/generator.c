@@ -11,29 +11,136 @@ finalizer_take(const GeneratorDrive *drive, PyObject *gen, PyObject *finalizer)
     memcpy((char *)gen + drive->finalizer, &finalizer, sizeof(finalizer));
 }
 
-bool
-actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen)
+/* -- claims -- */
+
+#if ACTX_FREE_THREADED
+
+static ClaimList *
+claims_lock(GeneratorDrive *drive, PyObject *gen)
 {
-    return mark_get(drive, gen, MARK_FRAME_STATE) == drive->at_yield && mark_get(drive, gen, MARK_RUNNING) == 0;
+    ClaimList *list = &drive->claims[((uintptr_t)gen >> 5) % CLAIM_LISTS];
+    PyMutex_Lock(&list->mutex);
+    return list;
+}
+
+/* Whether nobody has begun an operation that has not ended; the list is locked. */
+static bool
+generator_is_idle_lock_held(const GeneratorDrive *drive, const ClaimList *list, PyObject *gen)
+{
+    for (const GeneratorClaim *claim = list->first; claim != NULL; claim = claim->next) {
+        if (claim->generator == gen) {
+            return false;
+        }
+    }
+    return !drive->direct || mark_get(drive, gen, MARK_RUNNING) == 0;
+}
+
+int
+actx_generator_claim(GeneratorDrive *drive, GeneratorClaim *claim, PyObject *gen, const char *operation)
+{
+    if (!PyAsyncGen_CheckExact(gen)) {
+        return 0;
+    }
+    assert(claim->generator == NULL);
+    ClaimList *list = claims_lock(drive, gen);
+    bool idle = generator_is_idle_lock_held(drive, list, gen);
+    if (idle) {
+        claim->generator = Py_NewRef(gen);
+        claim->next = list->first;
+        list->first = claim;
+    }
+    PyMutex_Unlock(&list->mutex);
+    if (!idle) {
+        PyErr_Format(PyExc_RuntimeError, "%s: asynchronous generator is already running", operation);
+    }
+    return idle ? 0 : -1;
+}
+
+void
+actx_generator_unclaim(GeneratorDrive *drive, GeneratorClaim *claim)
+{
+    PyObject *gen = claim->generator;
+    ClaimList *list = claims_lock(drive, gen);
+    GeneratorClaim **link = &list->first;
+    while (*link != claim) {
+        link = &(*link)->next;
+    }
+    *link = claim->next;
+    claim->generator = NULL;
+    PyMutex_Unlock(&list->mutex);
+    Py_DECREF(gen);
 }
 
 bool
-actx_generator_is_finished(const GeneratorDrive *drive, PyObject *gen)
+actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen)
 {
-    return mark_get(drive, gen, MARK_FRAME_STATE) == drive->finished && mark_get(drive, gen, MARK_RUNNING) == 0 &&
-           mark_get(drive, gen, MARK_HOOKS_INITED) != 0;
+    ClaimList *list = claims_lock(drive, gen);
+    bool claimed = generator_is_idle_lock_held(drive, list, gen) && generator_is_at_yield(drive, gen);
+    if (claimed) {
+        mark_set(drive, gen, MARK_RUNNING, 1);
+    }
+    PyMutex_Unlock(&list->mutex);
+    return claimed;
 }
+
+/* Before an anext(): 1 when the hooks are to be called first, 0 when it is claimed, -1 when it is running. */
+static int
+generator_claim_next(GeneratorDrive *drive, PyObject *gen)
+{
+    ClaimList *list = claims_lock(drive, gen);
+    int result = -1;
+    if (generator_is_idle_lock_held(drive, list, gen)) {
+        result = mark_get(drive, gen, MARK_HOOKS_INITED) == 0;
+        mark_set(drive, gen, result > 0 ? MARK_HOOKS_INITED : MARK_RUNNING, 1);
+    }
+    PyMutex_Unlock(&list->mutex);
+    return result;
+}
+
+bool
+actx_generator_is_finished(GeneratorDrive *drive, PyObject *gen)
+{
+    ClaimList *list = claims_lock(drive, gen);
+    bool finished = generator_is_idle_lock_held(drive, list, gen) && generator_is_finished(drive, gen);
+    PyMutex_Unlock(&list->mutex);
+    return finished;
+}
+
+#else
+
+bool
+actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen)
+{
+    return generator_is_at_yield(drive, gen);
+}
+
+static inline int
+generator_claim_next(GeneratorDrive *drive, PyObject *gen)
+{
+    if (mark_get(drive, gen, MARK_HOOKS_INITED) == 0) {
+        mark_set(drive, gen, MARK_HOOKS_INITED, 1);
+        return 1;
+    }
+    return mark_get(drive, gen, MARK_RUNNING) != 0 ? -1 : 0;
+}
+
+bool
+actx_generator_is_finished(GeneratorDrive *drive, PyObject *gen)
+{
+    return generator_is_finished(drive, gen);
+}
+
+#endif
 
 /* -- the direct drive -- */
 
-/* Tell the thread's hooks of a generator before it is first resumed.  The mark comes first: the hook may itself
-   drive it. */
+/* Tell the thread's hooks of a generator before it is first resumed.  It is marked already: the hook may itself drive
+   it. */
 static int
 generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
 {
     PyThreadState *tstate = PyThreadState_Get();
     PyObject *firstiter, *result;
-    mark_set(drive, gen, MARK_HOOKS_INITED, 1);
     if (tstate->async_gen_finalizer != NULL) {
         finalizer_take(drive, gen, Py_NewRef(tstate->async_gen_finalizer));
     }
@@ -55,12 +162,13 @@ generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
 static AwaitOutcome
 generator_finish(const GeneratorDrive *drive, PyObject *gen)
 {
-    mark_set(drive, gen, MARK_RUNNING, 0);
     if (PyErr_Occurred() != PyExc_StopAsyncIteration) {
+        mark_set(drive, gen, MARK_RUNNING, 0);
         return AWAIT_ERROR;  // GeneratorExit would close it; nobody asks whether a finished generator is closed
     }
-    PyErr_Clear();
     mark_set(drive, gen, MARK_CLOSED, 1);
+    mark_set(drive, gen, MARK_RUNNING, 0);
+    PyErr_Clear();
     return AWAIT_STOPPED;
 }
 
@@ -89,8 +197,8 @@ generator_resume(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyOb
         return generator_suspend_take(drive, gen, result, value);
     case PYGEN_RETURN:
         Py_DECREF(result);
-        mark_set(drive, gen, MARK_RUNNING, 0);
         mark_set(drive, gen, MARK_CLOSED, 1);
+        mark_set(drive, gen, MARK_RUNNING, 0);
         return AWAIT_STOPPED;
     default:
         return generator_finish(drive, gen);
@@ -104,12 +212,16 @@ actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, P
 }
 
 AwaitOutcome
-actx_generator_next(const GeneratorDrive *drive, PyObject *gen, PyObject **value)
+actx_generator_next(GeneratorDrive *drive, PyObject *gen, PyObject **value)
 {
-    if (mark_get(drive, gen, MARK_HOOKS_INITED) == 0 && generator_init_hooks(drive, gen) < 0) {
-        return AWAIT_ERROR;
+    int claimed = generator_claim_next(drive, gen);
+    if (claimed > 0) {
+        if (generator_init_hooks(drive, gen) < 0) {
+            return AWAIT_ERROR;
+        }
+        claimed = generator_claim_next(drive, gen);
     }
-    if (mark_get(drive, gen, MARK_RUNNING) != 0) {
+    if (claimed < 0) {
         PyErr_SetString(PyExc_RuntimeError, "anext(): asynchronous generator is already running");
         return AWAIT_ERROR;
     }

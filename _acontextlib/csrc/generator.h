@@ -5,13 +5,37 @@
    they are, is learnt from a generator driven for the purpose when the module is imported (actx_generator_probe).  On
    an interpreter that does not look as expected the public drive is used; nothing else depends on the outcome.
 
-   The direct functions below may only be called when actx_generator_is_direct() says so. */
+   The direct functions below may only be called when actx_generator_is_direct() says so.
+
+   Threads.  An operation is a whole anext(), athrow() or aclose(), with all the awaits in it.  The interpreter has one
+   at a time by a mark in the generator, which it tests and sets in two steps; two threads may find it clear.  So where
+   there is no GIL operations are claimed here.  The direct drive claims by changing the mark.  An operation by the
+   interpreter's objects is entered in a list, for its object will set the mark itself.  Both are done under one mutex,
+   and neither while the generator has an operation of the other kind; who has claimed it may do with the generator what
+   it likes.  Operations of which we do not know, because a program made their objects itself, are as safe as without
+   us. */
 #ifndef ACTX_GENERATOR_H
 #define ACTX_GENERATOR_H
 
 #include "await.h"
 
 struct ModuleState;
+
+#if ACTX_FREE_THREADED
+/* An operation by the interpreter's objects, in the list of those that have begun. */
+typedef struct GeneratorClaim {
+    PyObject *generator;  // strong; NULL where there is none
+    struct GeneratorClaim *next;
+} GeneratorClaim;
+
+/* The lists, by the address of the generator. */
+enum { CLAIM_LISTS = 16 };
+
+typedef struct {
+    PyMutex mutex;
+    GeneratorClaim *first;
+} ClaimList;
+#endif
 
 /* What the direct drive knows of this interpreter's async generators. */
 typedef struct {
@@ -24,6 +48,9 @@ typedef struct {
     char created, awaiting, at_yield;  // frame states; on 3.11 and 3.12 the last two are one
     char finished;
     int passed;  // steps of the self-test
+#if ACTX_FREE_THREADED
+    ClaimList claims[CLAIM_LISTS];
+#endif
 } GeneratorDrive;
 
 /* Learn how to drive directly; leaves drive.direct false where anything is not as expected.  `probe` and
@@ -41,17 +68,24 @@ actx_generator_is_direct(const GeneratorDrive *drive, PyObject *gen)
     return drive->direct && PyAsyncGen_CheckExact(gen);
 }
 
-/* Whether it stands at a yield, so that throw() may be called on it directly. */
-bool actx_generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen);
+#if ACTX_FREE_THREADED
+/* Claim any object's operation of that name (borrowed), to be awaited by the interpreter's objects; what is no async
+   generator needs no claim.  -1 with RuntimeError where the generator is running. */
+int actx_generator_claim(GeneratorDrive *drive, GeneratorClaim *claim, PyObject *gen, const char *operation);
+void actx_generator_unclaim(GeneratorDrive *drive, GeneratorClaim *claim);
+#endif
+
+/* Whether it stands at a yield, so that actx_generator_throw() may begin an operation, which is then claimed. */
+bool actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen);
 
 /* Whether it was begun and came to its end, so that awaiting aclose() would do nothing. */
-bool actx_generator_is_finished(const GeneratorDrive *drive, PyObject *gen);
+bool actx_generator_is_finished(GeneratorDrive *drive, PyObject *gen);
 
 /* Begin `await anext(gen)`.  AWAIT_RETURN: it yielded *value; AWAIT_NEXT: it awaits, continue with
    actx_generator_send(). */
-AwaitOutcome actx_generator_next(const GeneratorDrive *drive, PyObject *gen, PyObject **value);
+AwaitOutcome actx_generator_next(GeneratorDrive *drive, PyObject *gen, PyObject **value);
 
-/* Begin `await gen.athrow(*args)` on a generator at a yield, or throw into one that awaits. */
+/* Begin `await gen.athrow(*args)` on a generator claimed at a yield, or throw into one that awaits. */
 AwaitOutcome actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
                                   PyObject **value);
 

@@ -5,6 +5,7 @@
 #define ACTX_GENERATOR_MARKS_H
 
 #include "generator.h"
+#include "threads.h"
 
 /* Four bytes in a row, from `drive->marks` on. */
 enum { MARK_HOOKS_INITED, MARK_CLOSED, MARK_RUNNING, MARK_FRAME_STATE };
@@ -12,13 +13,27 @@ enum { MARK_HOOKS_INITED, MARK_CLOSED, MARK_RUNNING, MARK_FRAME_STATE };
 static inline char
 mark_get(const GeneratorDrive *drive, PyObject *gen, int mark)
 {
-    return ((const char *)gen)[drive->marks + mark];
+    return (char)actx_byte_load((const uint8_t *)gen + drive->marks + mark);
 }
 
 static inline void
 mark_set(const GeneratorDrive *drive, PyObject *gen, int mark, char to)
 {
-    ((char *)gen)[drive->marks + mark] = to;
+    actx_byte_store((uint8_t *)gen + drive->marks + mark, (uint8_t)to);
+}
+
+/* Of a generator in which nobody else is. */
+static inline bool
+generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen)
+{
+    return mark_get(drive, gen, MARK_RUNNING) == 0 && mark_get(drive, gen, MARK_FRAME_STATE) == drive->at_yield;
+}
+
+static inline bool
+generator_is_finished(const GeneratorDrive *drive, PyObject *gen)
+{
+    return mark_get(drive, gen, MARK_FRAME_STATE) == drive->finished && mark_get(drive, gen, MARK_RUNNING) == 0 &&
+           mark_get(drive, gen, MARK_HOOKS_INITED) != 0;
 }
 
 #endif

@@ -246,7 +246,7 @@ direct_yield(const Probe *probe, PyObject *gen)
     PyObject *value = NULL;
     AwaitOutcome outcome = actx_generator_send(probe->drive, gen, Py_None, &value);
     return outcome_is_take(outcome, value, AWAIT_RETURN, probe->token) && marks_are(probe->drive, gen, 1, 0, 0) &&
-           actx_generator_is_at_yield(probe->drive, gen);
+           generator_is_at_yield(probe->drive, gen);
 }
 
 /* The type in which the interpreter hands out what an async generator yields.  As long as it is not known, the drive
@@ -270,7 +270,7 @@ learn_wrapped_type(const Probe *probe, PyObject *gen)
     }
     Py_DECREF(wrapped);
     mark_set(probe->drive, gen, MARK_RUNNING, 0);
-    return good && actx_generator_is_at_yield(probe->drive, gen);
+    return good && generator_is_at_yield(probe->drive, gen);
 }
 
 /* Have an exception pass through, as a manager would. */
@@ -313,7 +313,7 @@ probe_end(Probe *probe, PyObject *gen)
     }
     AwaitOutcome outcome = actx_generator_send(probe->drive, gen, Py_None, &value);
     return outcome_is_take(outcome, value, AWAIT_STOPPED, NULL) && marks_are(probe->drive, gen, 1, 1, 0) &&
-           actx_generator_is_finished(probe->drive, gen);
+           generator_is_finished(probe->drive, gen);
 }
 
 /* Drop it at a yield. */

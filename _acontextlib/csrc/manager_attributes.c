@@ -1,5 +1,5 @@
-/* What can be asked of a manager: _recreate_cm(), and the attributes that contextlib keeps in the instance
-   dictionary. */
+/* What can be asked of a manager: the attributes that contextlib keeps in the instance dictionary, and _recreate_cm(),
+   which needs them. */
 #include "contextmanager.h"
 #include "errors.h"
 
@@ -7,14 +7,14 @@
 
 /* The kept values, named ones last, as one tuple. */
 static PyObject *
-manager_kept_values(ManagerObject *self)
+kept_call_values(const KeptCall *kept)
 {
-    if (self->form == ARGS_PACKED) {
-        return Py_NewRef(self->items[0]);
+    if (kept->form == ARGS_PACKED) {
+        return Py_NewRef(kept->items[0]);
     }
-    PyObject *values = PyTuple_New(self->count);
-    for (int i = 0; values != NULL && i < self->count; i++) {
-        PyTuple_SET_ITEM(values, i, Py_NewRef(self->items[i]));
+    PyObject *values = PyTuple_New(kept->count);
+    for (int i = 0; values != NULL && i < kept->count; i++) {
+        PyTuple_SET_ITEM(values, i, Py_NewRef(kept->items[i]));
     }
     return values;
 }
@@ -34,73 +34,88 @@ kwds_new(PyObject *kwnames, PyObject *values)
     return kwds;
 }
 
-/* Make args a tuple and kwds a dictionary, as contextlib has them from the start.  The names may be instances of a
-   subclass of str, whose methods may come back here: who is done first wins. */
-static int
-manager_publish_args(ManagerObject *self)
+/* Put a tuple and a dictionary in the place of the vector that they were made of, unless somebody else has by now. */
+static void
+manager_set_public(ManagerObject *self, PyObject *args, PyObject *kwds)
 {
-    if (self->form == ARGS_PUBLIC || self->form == ARGS_NONE) {
-        self->form = ARGS_PUBLIC;
-        return 0;
-    }
-    PyObject *kwnames = Py_XNewRef(self->kwnames);
-    PyObject *values = manager_kept_values(self);
-    PyObject *kwds = values != NULL ? kwds_new(kwnames, values) : NULL;
-    PyObject *args = NULL;
-    if (kwds != NULL) {
-        Py_ssize_t positional = PyTuple_GET_SIZE(values) - (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
-        args = PyTuple_GetSlice(values, 0, positional);
-    }
-    if (args != NULL && (self->form == ARGS_INLINE || self->form == ARGS_PACKED)) {
-        PyObject *func = Py_XNewRef(self->func);
-        actx_manager_drop_call(self);
-        self->func = func;
+    KeptCall before;
+    bool pending;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    pending = self->form == ARGS_INLINE || self->form == ARGS_PACKED;
+    if (pending) {
+        actx_manager_detach_call_lock_held(self, &before);
+        self->func = before.func;
+        before.func = NULL;
         self->form = ARGS_PUBLIC;
         self->items[PUBLIC_ARGS] = Py_NewRef(args);
         self->items[PUBLIC_KWDS] = Py_NewRef(kwds);
     }
+    Py_END_CRITICAL_SECTION();
+    if (pending) {
+        actx_kept_call_release(&before);
+    }
+}
+
+/* Make args a tuple and kwds a dictionary, as contextlib has them from the start.  The names may be instances of a
+   subclass of str, whose methods may come back here, and other threads may, too: who is done first wins. */
+static int
+manager_publish_args(ManagerObject *self)
+{
+    KeptCall kept;
+    bool pending;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    pending = self->form == ARGS_INLINE || self->form == ARGS_PACKED;
+    if (pending) {
+        actx_manager_copy_call_lock_held(self, &kept);
+    }
+    else {
+        self->form = ARGS_PUBLIC;
+    }
+    Py_END_CRITICAL_SECTION();
+    if (!pending) {
+        return 0;
+    }
+    PyObject *values = kept_call_values(&kept);
+    PyObject *kwds = values != NULL ? kwds_new(kept.kwnames, values) : NULL;
+    PyObject *args = NULL;
+    if (kwds != NULL) {
+        Py_ssize_t positional = PyTuple_GET_SIZE(values) - (kept.kwnames != NULL ? PyTuple_GET_SIZE(kept.kwnames) : 0);
+        args = PyTuple_GetSlice(values, 0, positional);
+    }
+    if (args != NULL) {
+        manager_set_public(self, args, kwds);
+    }
     int result = args != NULL ? 0 : -1;
-    Py_XDECREF(kwnames);
+    actx_kept_call_release(&kept);
     Py_XDECREF(values);
     Py_XDECREF(kwds);
     Py_XDECREF(args);
     return result;
 }
 
-/* Call the function again with the vector that is kept.  Held on its own meanwhile: the call may enter this
-   manager. */
-static PyObject *
-manager_recreate_inline(ManagerObject *self)
+/* Call the function again with the arguments as they are kept, which is done on copies of the references: the call may
+   enter this manager.  False where something is missing, or packed. */
+static bool
+manager_call_again(ManagerObject *self, PyObject **result)
 {
-    PyObject *values[INLINE_ARGS];
-    PyObject *func = Py_NewRef(self->func);
-    PyObject *kwnames = Py_XNewRef(self->kwnames);
-    int count = self->count;
-    for (int i = 0; i < count; i++) {
-        values[i] = Py_NewRef(self->items[i]);
+    KeptCall kept;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    actx_manager_copy_call_lock_held(self, &kept);
+    Py_END_CRITICAL_SECTION();
+    bool again = true;
+    if (kept.func != NULL && kept.form == ARGS_INLINE) {
+        Py_ssize_t named = kept.kwnames != NULL ? PyTuple_GET_SIZE(kept.kwnames) : 0;
+        *result = actx_manager_new(self->state, kept.func, kept.items, (size_t)(kept.count - named), kept.kwnames);
     }
-    Py_ssize_t named = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
-    PyObject *result = actx_manager_new(self->state, func, values, (size_t)(count - named), kwnames);
-    for (int i = 0; i < count; i++) {
-        Py_DECREF(values[i]);
+    else if (kept.func != NULL && kept.form == ARGS_PUBLIC && kept.items[PUBLIC_ARGS] != NULL &&
+             kept.items[PUBLIC_KWDS] != NULL) {
+        *result = actx_manager_from_tuple(self->state, kept.func, kept.items[PUBLIC_ARGS], kept.items[PUBLIC_KWDS]);
     }
-    Py_XDECREF(kwnames);
-    Py_DECREF(func);
-    return result;
-}
-
-/* The same with the tuple and the dictionary that the function's Python body made of its arguments. */
-static PyObject *
-manager_recreate_public(ManagerObject *self)
-{
-    PyObject *func = Py_NewRef(self->func);
-    PyObject *args = Py_NewRef(self->items[PUBLIC_ARGS]);
-    PyObject *kwds = Py_NewRef(self->items[PUBLIC_KWDS]);
-    PyObject *result = actx_manager_from_tuple(self->state, func, args, kwds);
-    Py_DECREF(func);
-    Py_DECREF(args);
-    Py_DECREF(kwds);
-    return result;
+    else {
+        again = false;
+    }
+    actx_kept_call_release(&kept);
+    return again;
 }
 
 PyDoc_STRVAR(manager_recreate_doc,
@@ -119,15 +134,11 @@ manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
         }
         Py_DECREF(bound);
     }
-    if (Py_TYPE(self) == state->manager_type && self->func != NULL && self->form == ARGS_INLINE) {
-        return manager_recreate_inline(self);
-    }
-    if (Py_TYPE(self) == state->manager_type && self->func != NULL && self->form == ARGS_PUBLIC &&
-        self->items[PUBLIC_ARGS] != NULL && self->items[PUBLIC_KWDS] != NULL) {
-        return manager_recreate_public(self);
-    }
     PyObject *cls = NULL, *func = NULL, *values = NULL, *kwds = NULL, *result = NULL;
-    if ((cls = PyObject_GetAttr((PyObject *)self, state->names.class_)) != NULL &&
+    if (Py_TYPE(self) == state->manager_type && manager_call_again(self, &result)) {
+        return result;
+    }
+    if ((cls = PyObject_GetAttrString((PyObject *)self, "__class__")) != NULL &&
         (func = PyObject_GetAttr((PyObject *)self, state->names.func)) != NULL &&
         (values = PyObject_GetAttr((PyObject *)self, state->names.args)) != NULL &&
         (kwds = PyObject_GetAttr((PyObject *)self, state->names.kwds)) != NULL) {
@@ -175,10 +186,11 @@ manager_get(ManagerObject *self, void *name)
     if (slot == NULL) {
         return NULL;
     }
-    if (*slot == NULL) {
+    PyObject *value = actx_field_get(self, slot);
+    if (value == NULL) {
         PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%s'", Py_TYPE(self)->tp_name, name);
     }
-    return Py_XNewRef(*slot);
+    return value;
 }
 
 static int
@@ -188,7 +200,15 @@ manager_set(ManagerObject *self, PyObject *value, void *name)
     if (slot == NULL) {
         return -1;
     }
-    if (value == NULL && *slot == NULL) {
+    PyObject *before;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    before = *slot;
+    *slot = Py_XNewRef(value);
+    if (self->form == ARGS_NONE && slot != &self->gen && slot != &self->func && slot != &self->doc) {
+        self->form = ARGS_PUBLIC;  // it was entered since
+    }
+    Py_END_CRITICAL_SECTION();
+    if (value == NULL && before == NULL) {
         PyObject *missing = PyUnicode_FromString(name);
         if (missing != NULL) {
             actx_error_set_missing_attribute((PyObject *)self, missing);
@@ -196,7 +216,7 @@ manager_set(ManagerObject *self, PyObject *value, void *name)
         }
         return -1;
     }
-    Py_XSETREF(*slot, Py_XNewRef(value));
+    Py_XDECREF(before);
     return 0;
 }
 

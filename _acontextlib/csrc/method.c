@@ -97,9 +97,7 @@ bound_tp_dealloc(BoundMethodObject *bound)
 {
     ModuleState *state = bound->method->state;
     PyObject_GC_UnTrack(bound);
-    if (bound->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)bound);
-    }
+    actx_weakrefs_clear(bound, &bound->weakrefs);
     Py_DECREF(bound->self);
     Py_DECREF(bound->method);
     PyTypeObject *type = Py_TYPE(bound);

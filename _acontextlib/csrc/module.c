@@ -333,7 +333,7 @@ module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
-    ACTX_SLOT_INTERPRETERS{0, NULL},
+    ACTX_SLOT_INTERPRETERS ACTX_SLOT_GIL{0, NULL},
 };
 
 PyModuleDef actx_module_def = {

@@ -96,9 +96,7 @@ simple_tp_dealloc(SimpleObject *self)
     }
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, simple_tp_dealloc)
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
+    actx_weakrefs_clear(self, &self->weakrefs);
     simple_tp_clear(self);
     if (plain != NULL && type->tp_finalize == NULL) {
         actx_freelist_push(&plain->freelist, (PyObject *)self);
@@ -129,7 +127,7 @@ simple_init(SimpleObject *self, int which, PyObject *args, PyObject *kwargs)
     if (value == NULL) {  // contextlib's own sets the attribute, or raises what is to be raised
         return actx_twin_init(self->state->simples[which].twins[SIMPLE_INIT], (PyObject *)self, args, kwargs);
     }
-    Py_XSETREF(self->value, Py_NewRef(value));
+    Py_XDECREF(actx_field_exchange_take(self, &self->value, Py_NewRef(value)));
     return 0;
 }
 
@@ -181,8 +179,12 @@ static PyObject *
 simple_value(AwaitableObject *self, int which)
 {
     SimpleObject *owner = (SimpleObject *)self->owner;
-    if (Py_TYPE(owner) == self->state->simples[which].type && owner->value != NULL) {
-        return Py_NewRef(owner->value);
+    PyObject *value = NULL;
+    if (Py_TYPE(owner) == self->state->simples[which].type) {
+        value = actx_field_get(owner, &owner->value);
+    }
+    if (value != NULL) {
+        return value;
     }
     const Names *names = &owner->state->names;
     return PyObject_GetAttr((PyObject *)owner, which == SIMPLE_CLOSING ? names->thing : names->result);
@@ -226,15 +228,13 @@ closing_exit_begin(AwaitableObject *self, PyObject **value)
     if (thing == NULL) {
         return AWAIT_ERROR;
     }
-    const GeneratorDrive *drive = &self->state->drive;
+    GeneratorDrive *drive = &self->state->drive;
     if (actx_generator_is_direct(drive, thing) && actx_generator_is_finished(drive, thing)) {
         Py_DECREF(thing);
         *value = Py_NewRef(Py_None);
         return AWAIT_RETURN;
     }
-    PyObject *aclose = PyObject_CallMethodNoArgs(thing, self->state->names.aclose);
-    Py_DECREF(thing);
-    return closing_exit_step(self, actx_awaitable_await_take(self, aclose, value), value);
+    return closing_exit_step(self, actx_awaitable_aclose_take(self, thing, value), value);
 }
 
 static AwaitOutcome
@@ -309,8 +309,11 @@ static PyObject *
 null_enter(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     SimpleObject *self = (SimpleObject *)op;
-    if (nargs == 0 && kwnames == NULL && self->value != NULL && Py_TYPE(op) == self->state->simples[SIMPLE_NULL].type) {
-        return Py_NewRef(self->value);
+    if (nargs == 0 && kwnames == NULL && Py_TYPE(op) == self->state->simples[SIMPLE_NULL].type) {
+        PyObject *value = actx_field_get(self, &self->value);
+        if (value != NULL) {
+            return value;
+        }
     }
     return twin_call(op, SIMPLE_NULL, SIMPLE_ENTER, args, nargs, kwnames);
 }
@@ -329,16 +332,18 @@ null_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
 static PyObject *
 simple_get(SimpleObject *self, void *name)
 {
-    if (self->value == NULL) {
+    PyObject *value = actx_field_get(self, &self->value);
+    if (value == NULL) {
         PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '%s'", Py_TYPE(self)->tp_name, name);
     }
-    return Py_XNewRef(self->value);
+    return value;
 }
 
 static int
 simple_set(SimpleObject *self, PyObject *value, void *name)
 {
-    if (value == NULL && self->value == NULL) {
+    PyObject *before = actx_field_exchange_take(self, &self->value, Py_XNewRef(value));
+    if (value == NULL && before == NULL) {
         PyObject *missing = PyUnicode_FromString(name);
         if (missing != NULL) {
             actx_error_set_missing_attribute((PyObject *)self, missing);
@@ -346,14 +351,14 @@ simple_set(SimpleObject *self, PyObject *value, void *name)
         }
         return -1;
     }
-    Py_XSETREF(self->value, Py_XNewRef(value));
+    Py_XDECREF(before);
     return 0;
 }
 
 static PyObject *
 simple_get_weakref(SimpleObject *self, void *Py_UNUSED(closure))
 {
-    return Py_NewRef(self->weakrefs != NULL ? self->weakrefs : Py_None);
+    return actx_weakrefs_first(self, &self->weakrefs);
 }
 
 /* -- tables -- */

@@ -85,12 +85,10 @@ stack_tp_dealloc(StackObject *self)
     }
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, stack_tp_dealloc)  // stacks in stacks in stacks
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
+    actx_weakrefs_clear(self, &self->weakrefs);
     stack_tp_clear(self);
     if (plain && type->tp_finalize == NULL) {
-        self->is_public = false;
+        actx_byte_store(&self->is_public, false);
         self->reserved = 0;  // of enters that the collector cut short
         actx_freelist_push(&self->state->stacks, (PyObject *)self);
     }
@@ -101,38 +99,63 @@ stack_tp_dealloc(StackObject *self)
     Py_TRASHCAN_END
 }
 
+/* Everything that a stack is to call, taken out of it. */
+typedef struct {
+    PyObject *callbacks;  // strong or NULL
+    ExitEntries entries;
+} DetachedEntries;
+
+/* Take them, and have `callbacks` (taken) in their place, or no entries where that is NULL. */
+static inline void
+stack_replace_lock_held(StackObject *self, uint8_t is_public, PyObject *callbacks, DetachedEntries *before)
+{
+    before->callbacks = self->callbacks;
+    self->callbacks = callbacks;
+    self->changes++;
+    actx_byte_store(&self->is_public, is_public);
+    if (!actx_entries_are_initial(&self->entries)) {
+        actx_entries_move(&before->entries, &self->entries);
+    }
+    else {
+        actx_entries_init(&before->entries);
+    }
+}
+
+static void
+detached_release(DetachedEntries *detached)
+{
+    actx_entries_clear(&detached->entries);
+    Py_XDECREF(detached->callbacks);
+}
+
 /* `self._exit_callbacks = deque()` */
 void
 actx_stack_reset(StackObject *self)
 {
-    PyObject *callbacks = self->callbacks;
-    self->callbacks = NULL;
-    self->is_public = false;
-    self->changes++;
-    actx_entries_clear(&self->entries);
-    Py_XDECREF(callbacks);
+    DetachedEntries before;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    stack_replace_lock_held(self, false, NULL, &before);
+    Py_END_CRITICAL_SECTION();
+    detached_release(&before);
 }
 
 /* `to._exit_callbacks = from._exit_callbacks`, then `from._exit_callbacks = deque()` */
 void
 actx_stack_move(StackObject *to, StackObject *from)
 {
-    PyObject *callbacks = to->callbacks;
-    ExitEntries entries;
-    actx_entries_move(&entries, &to->entries);
-    to->callbacks = NULL;
-    to->is_public = false;
-    to->changes++;
+    DetachedEntries before;
+    Py_BEGIN_CRITICAL_SECTION2(to, from);
+    stack_replace_lock_held(to, false, NULL, &before);
     if (to != from) {
         to->callbacks = from->callbacks;
-        to->is_public = from->is_public;
+        actx_byte_store(&to->is_public, from->is_public);
         actx_entries_move(&to->entries, &from->entries);
         from->callbacks = NULL;
-        from->is_public = false;
+        actx_byte_store(&from->is_public, false);
         from->changes++;
     }
-    actx_entries_clear(&entries);
-    Py_XDECREF(callbacks);
+    Py_END_CRITICAL_SECTION2();
+    detached_release(&before);
 }
 
 static int
@@ -184,29 +207,29 @@ static uint8_t
 class_overrides(ModuleState *state, PyTypeObject *type)
 {
     uint8_t found = 0;
+    unsigned int version = actx_type_version(type);
     for (int i = 0; i < STACK_WATCHED; i++) {
         const WatchedName *watch = &state->stack_watched[i];
         if (watch->original != NULL && _PyType_Lookup(type, watch->name) != watch->original) {
             found |= watched[i].means;
         }
     }
-    StackClass *known = &state->stack_classes[type != state->stack_type];
-    known->version = type->tp_version_tag;
-    known->overrides = found;
+    if (version == actx_type_version(type)) {  // nobody has changed the class meanwhile
+        actx_word_store(&state->stack_classes[type != state->stack_type], (StackClass)version << 8 | found);
+    }
     return found;
 }
 
 /* An attribute of the instance comes before a method of its class. */
 static int
-instance_overrides(StackObject *self)
+instance_overrides(const ModuleState *state, PyObject *dict)
 {
     int found = 0;
-    if (PyDict_GET_SIZE(self->dict) == 0) {
+    if (PyDict_Size(dict) == 0) {
         return 0;
     }
-    PyObject *dict = Py_NewRef(self->dict);  // a key that compares itself may replace it
     for (int i = 0; i < STACK_WATCHED && found >= 0; i++) {
-        const WatchedName *watch = &self->state->stack_watched[i];
+        const WatchedName *watch = &state->stack_watched[i];
         int has = watch->original != NULL ? PyDict_Contains(dict, watch->name) : 0;
         if (has < 0) {
             found = -1;
@@ -215,7 +238,6 @@ instance_overrides(StackObject *self)
             found |= watched[i].means & ~OVERRIDES_ENTRIES;  // that is a data descriptor
         }
     }
-    Py_DECREF(dict);
     return found;
 }
 
@@ -224,13 +246,15 @@ actx_stack_ask_overrides(StackObject *self)
 {
     ModuleState *state = self->state;
     PyTypeObject *type = Py_TYPE(self);
-    const StackClass *known = &state->stack_classes[type != state->stack_type];
-    int found = known->overrides;
-    if (known->version != type->tp_version_tag || known->version == 0) {
+    const StackClass known = actx_word_load(&state->stack_classes[type != state->stack_type]);
+    int found = (uint8_t)known;
+    if (known >> 8 != actx_type_version(type) || known >> 8 == 0) {
         found = class_overrides(state, type);
     }
-    if (self->dict != NULL) {
-        int more = instance_overrides(self);
+    PyObject *dict = actx_field_get(self, &self->dict);
+    if (dict != NULL) {
+        int more = instance_overrides(state, dict);
+        Py_DECREF(dict);
         return more < 0 ? -1 : found | more;
     }
     return found;
@@ -254,79 +278,118 @@ actx_stack_adopt_class(ModuleState *state)
 
 /* -- `_exit_callbacks` -- */
 
-/* Make contextlib's deque of (is_sync, callable) of the entries.  They stay until it is whole, for making the
-   callables may run anything; 1 when they have changed meanwhile. */
+/* A copy of the entry at `index`, with references of its own: 1, 0 when there is none, -1 when they have changed. */
 static int
-stack_make_deque(StackObject *self, PyObject **result)
+stack_copy_entry(StackObject *self, uint32_t changes, uint32_t index, ExitEntry *entry)
 {
-    const ExitEntries *entries = &self->entries;
-    uint32_t changes = self->changes;
+    int result;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    result = changes != self->changes ? -1 : index < self->entries.count;
+    if (result > 0) {
+        *entry = self->entries.items[index];
+        Py_INCREF(entry->callable);
+        Py_XINCREF(entry->argument);
+    }
+    Py_END_CRITICAL_SECTION();
+    return result;
+}
+
+/* Append (is_sync, callable) for an entry to a deque: 0 or -1. */
+static int
+deque_append_entry(ModuleState *state, PyObject *deque, const ExitEntry *entry)
+{
+    PyObject *callable = actx_entry_wrap(state, entry);
+    PyObject *pair = callable != NULL ? PyTuple_Pack(2, entry->is_sync ? Py_True : Py_False, callable) : NULL;
+    PyObject *none = pair != NULL ? PyObject_CallMethodOneArg(deque, state->names.append, pair) : NULL;
+    Py_XDECREF(none);
+    Py_XDECREF(pair);
+    Py_XDECREF(callable);
+    return none != NULL ? 0 : -1;
+}
+
+/* Make contextlib's deque of (is_sync, callable) of the entries and put it in their place.  They stay until it is
+   whole, for making the callables may run anything; 1 when they have changed meanwhile. */
+static int
+stack_make_deque(StackObject *self, uint32_t changes)
+{
+    DetachedEntries before;
+    ExitEntry entry;
     PyObject *deque = PyObject_CallNoArgs(self->state->deque_type);
-    int failed = deque == NULL ? -1 : 0;
-    for (uint32_t i = 0; failed == 0 && i < entries->count; i++) {
-        ExitEntry entry = entries->items[i];
-        Py_INCREF(entry.callable);
-        Py_XINCREF(entry.argument);
-        PyObject *callable = actx_entry_wrap(self->state, &entry);
-        PyObject *pair = callable != NULL ? PyTuple_Pack(2, entry.is_sync ? Py_True : Py_False, callable) : NULL;
-        PyObject *none = pair != NULL ? PyObject_CallMethodOneArg(deque, self->state->names.append, pair) : NULL;
-        failed = none == NULL ? -1 : changes != self->changes;
-        Py_XDECREF(none);
-        Py_XDECREF(pair);
-        Py_XDECREF(callable);
+    int failed = deque == NULL ? -1 : 0, copied = 1;
+    for (uint32_t i = 0; failed == 0 && (copied = stack_copy_entry(self, changes, i, &entry)) > 0; i++) {
+        failed = deque_append_entry(self->state, deque, &entry);
         actx_entry_clear(&entry);
     }
-    if (failed == 0 && changes == self->changes) {
-        *result = deque;
-        return 0;
+    bool changed = failed == 0 && copied < 0;
+    if (failed == 0 && !changed) {
+        Py_BEGIN_CRITICAL_SECTION(self);
+        changed = changes != self->changes;
+        if (!changed) {
+            stack_replace_lock_held(self, true, deque, &before);
+        }
+        Py_END_CRITICAL_SECTION();
+        if (!changed) {
+            detached_release(&before);
+            return 0;
+        }
     }
     Py_XDECREF(deque);
-    return failed != 0 ? failed : 1;
+    return failed < 0 ? -1 : 1;
 }
 
 static int
 stack_publish(StackObject *self)
 {
-    PyObject *deque;
     int again = 1;
-    while (!self->is_public && again > 0) {
-        again = stack_make_deque(self, &deque);
-        if (again == 0) {
-            self->callbacks = deque;
-            self->is_public = true;
-            self->changes++;
-            actx_entries_clear(&self->entries);
-        }
+    while (again > 0) {
+        bool is_public;
+        uint32_t changes;
+        Py_BEGIN_CRITICAL_SECTION(self);
+        is_public = self->is_public;
+        changes = self->changes;
+        Py_END_CRITICAL_SECTION();
+        again = is_public ? 0 : stack_make_deque(self, changes);
     }
-    return again < 0 ? -1 : 0;
+    return again;
 }
 
 static PyObject *
 stack_get_callbacks(StackObject *self, void *Py_UNUSED(closure))
 {
-    if (stack_publish(self) < 0) {
-        return NULL;
-    }
-    if (self->callbacks == NULL) {
+    PyObject *callbacks;
+    bool is_public;
+    do {
+        if (stack_publish(self) < 0) {
+            return NULL;
+        }
+        Py_BEGIN_CRITICAL_SECTION(self);
+        is_public = self->is_public;  // others may have moved everything to another stack since
+        callbacks = Py_XNewRef(self->callbacks);
+        Py_END_CRITICAL_SECTION();
+    } while (!is_public);
+    if (callbacks == NULL) {
         PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '_exit_callbacks'",
                      Py_TYPE(self)->tp_name);
     }
-    return Py_XNewRef(self->callbacks);
+    return callbacks;
 }
 
 static int
 stack_set_callbacks(StackObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
-    if (value == NULL && self->is_public && self->callbacks == NULL) {
+    DetachedEntries before;
+    bool missing;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    missing = value == NULL && self->is_public && self->callbacks == NULL;
+    if (!missing) {
+        stack_replace_lock_held(self, true, Py_XNewRef(value), &before);
+    }
+    Py_END_CRITICAL_SECTION();
+    if (missing) {
         actx_error_set_missing_attribute((PyObject *)self, self->state->stack_watched[0].name);
         return -1;
     }
-    PyObject *before = self->callbacks;
-    self->callbacks = Py_XNewRef(value);
-    self->is_public = true;
-    self->changes++;
-    actx_entries_clear(&self->entries);
-    Py_XDECREF(before);
+    detached_release(&before);
     return 0;
 }
 
@@ -368,11 +431,16 @@ stack_pop_public(StackObject *self, ExitEntry *entry)
 int
 actx_stack_pop(StackObject *self, ExitEntry *entry)
 {
-    if (self->is_public) {
-        return stack_pop_public(self, entry);
+    bool is_public;
+    int result = 0;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    is_public = self->is_public;
+    if (!is_public) {
+        self->changes++;
+        result = actx_entries_pop(&self->entries, entry);
     }
-    self->changes++;
-    return actx_entries_pop(&self->entries, entry);
+    Py_END_CRITICAL_SECTION();
+    return is_public ? stack_pop_public(self, entry) : result;
 }
 
 /* -- pushing -- */
@@ -380,40 +448,44 @@ actx_stack_pop(StackObject *self, ExitEntry *entry)
 int
 actx_stack_reserve(StackObject *self)
 {
-    if (!self->is_public && actx_entries_reserve(&self->entries, self->reserved + 1U) < 0) {
-        return -1;
+    int result = 0;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (!self->is_public) {
+        result = actx_entries_reserve(&self->entries, self->reserved + 1U);
     }
-    if (self->reserved != UINT16_MAX) {
+    if (result == 0 && self->reserved != UINT16_MAX) {
         self->reserved++;
     }
-    return 0;
+    Py_END_CRITICAL_SECTION();
+    return result;
 }
 
 int
 actx_stack_append_take(StackObject *self, ExitEntry entry)
 {
-    if (!self->is_public) {
+    bool is_public;
+    int result = 0;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    is_public = self->is_public;
+    if (!is_public) {
         self->changes++;
-        if (self->reserved != 0 && actx_entries_reserve(&self->entries, self->reserved + 1U) < 0) {
-            actx_entry_clear(&entry);
-            return -1;
+        if (self->reserved != 0) {
+            result = actx_entries_reserve(&self->entries, self->reserved + 1U);
         }
-        return actx_entries_push_take(&self->entries, entry);
+        if (result == 0) {
+            result = actx_entries_push(&self->entries, &entry);
+        }
     }
-    ModuleState *state = self->state;
-    PyObject *none = NULL;
-    PyObject *callbacks = PyObject_GetAttr((PyObject *)self, state->stack_watched[0].name);
-    PyObject *callable = callbacks != NULL ? actx_entry_wrap(state, &entry) : NULL;
-    PyObject *pair = callable != NULL ? PyTuple_Pack(2, entry.is_sync ? Py_True : Py_False, callable) : NULL;
-    if (pair != NULL) {
-        none = PyObject_CallMethodOneArg(callbacks, state->names.append, pair);
+    Py_END_CRITICAL_SECTION();
+    if (is_public) {
+        PyObject *callbacks = PyObject_GetAttr((PyObject *)self, self->state->stack_watched[0].name);
+        result = callbacks != NULL ? deque_append_entry(self->state, callbacks, &entry) : -1;
+        Py_XDECREF(callbacks);
     }
-    Py_XDECREF(none);
-    Py_XDECREF(pair);
-    Py_XDECREF(callable);
-    Py_XDECREF(callbacks);
-    actx_entry_clear(&entry);
-    return none != NULL ? 0 : -1;
+    if (is_public || result < 0) {
+        actx_entry_clear(&entry);
+    }
+    return result;
 }
 
 /* -- tables -- */
@@ -421,13 +493,17 @@ actx_stack_append_take(StackObject *self, ExitEntry entry)
 static PyObject *
 stack_sizeof(StackObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromSize_t((size_t)Py_TYPE(self)->tp_basicsize + actx_entries_extra_size(&self->entries));
+    size_t extra;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    extra = actx_entries_extra_size(&self->entries);
+    Py_END_CRITICAL_SECTION();
+    return PyLong_FromSize_t((size_t)Py_TYPE(self)->tp_basicsize + extra);
 }
 
 static PyObject *
 stack_get_weakref(StackObject *self, void *Py_UNUSED(closure))
 {
-    return Py_NewRef(self->weakrefs != NULL ? self->weakrefs : Py_None);
+    return actx_weakrefs_first(self, &self->weakrefs);
 }
 
 static PyMethodDef stack_methods[] = {

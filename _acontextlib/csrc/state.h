@@ -6,6 +6,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "generator.h"
+#include "threads.h"
 
 /* Objects that died and are ready for use again.  Each keeps its type, and nothing else, referenced. */
 typedef struct {
@@ -69,11 +70,9 @@ typedef struct {
     PyObject *original;  // strong or NULL
 } WatchedName;
 
-/* What is known of a class of stacks, as long as its version is this one. */
-typedef struct {
-    unsigned int version;  // tp_version_tag; 0 is no version
-    uint8_t overrides;
-} StackClass;
+/* What is known of a class of stacks: what it overrides, in the last byte, as long as its version is what stands before
+   that; 0 where nothing is known.  One word, for threads. */
+typedef uint64_t StackClass;
 
 /* aclosing and nullcontext, and their methods. */
 enum { SIMPLE_CLOSING, SIMPLE_NULL, SIMPLE_CLASSES };
@@ -94,9 +93,9 @@ typedef struct ModuleState {
     PyTypeObject *manager_base;  // made from the spec in contextmanager.c
     PyObject *manager_aenter;    // its methods
     PyObject *manager_aexit;
-    unsigned int manager_version;  // tp_version_tag of manager_type while it has them
-    PyTypeObject *manager_type;    // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
-    PyObject *manager_doc;         // what that class says of itself
+    uint64_t manager_version;    // version of manager_type while it has them; 0 where that is not known
+    PyTypeObject *manager_type;  // _AsyncGeneratorContextManager, derived from it by manager_class() in _templates.py
+    PyObject *manager_doc;       // what that class says of itself
 
     PyObject *globals;         // in which the functions made here run
     PyObject *decorator_code;  // what asynccontextmanager() runs
@@ -158,7 +157,7 @@ actx_type_set_module(PyTypeObject *type, PyObject *module)
 static inline PyObject *
 actx_freelist_pop(Freelist *list)
 {
-    if (list->count == 0) {
+    if (ACTX_FREELIST_SIZE == 0 || list->count == 0) {
         return NULL;
     }
     PyObject *object = list->items[--list->count];
@@ -170,7 +169,7 @@ actx_freelist_pop(Freelist *list)
 static inline void
 actx_freelist_push(Freelist *list, PyObject *object)
 {
-    if (list->count < list->limit) {
+    if (ACTX_FREELIST_SIZE != 0 && list->count < list->limit) {
         list->items[list->count++] = object;
         return;
     }

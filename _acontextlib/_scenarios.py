@@ -5,6 +5,7 @@ hand-written classes, and gives a coroutine function `run(n)` that does the oper
 suspends. What takes no part in the difference (exceptions, callbacks, loops) is the same code for each.
 """
 
+import sys
 from functools import partial
 from typing import NamedTuple
 
@@ -353,6 +354,28 @@ def driven_raising(function):
     return run
 
 
+def under_asyncio(run):
+    """`run` with the hooks in place that an asyncio loop has while it runs.
+
+    They are all that such a loop adds to what never suspends. The loop is closed at once, for nobody would do it later;
+    its hooks do not mind.
+    """
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    loop.close()
+
+    async def hooked(n):
+        before = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
+        try:
+            await run(n)
+        finally:
+            sys.set_asyncgen_hooks(*before)
+
+    return hooked
+
+
 def over(loop, function):
     """A scenario's `build`: the loop over the function, decorated by the library."""
     return lambda library: loop(library.asynccontextmanager(function))
@@ -365,6 +388,13 @@ SCENARIOS = {
         partial(plain, Manager),
         partial(driven_plain, bare),
         "bare yield",
+    ),
+    "asyncio": Scenario(
+        "bare yield under asyncio",
+        lambda library: under_asyncio(plain(library.asynccontextmanager(bare))),
+        partial(plain, Manager),
+        lambda: under_asyncio(driven_plain(bare)),
+        "under asyncio",
     ),
     "value": Scenario(
         "yielding a value",

@@ -6,6 +6,7 @@ are not defined here belong to the C module, whose names are the functions' glob
 """
 
 import contextlib
+import sys
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncContextDecorator
 
 # -- asynccontextmanager and the code of what it returns --
@@ -201,6 +202,41 @@ def coroutine_mark(name):
     if not hasattr(inspect, "markcoroutinefunction"):  # before 3.12
         raise AttributeError(name)
     return getattr(inspect.markcoroutinefunction(lambda: None), name)
+
+
+# -- what asyncio does for each async generator --
+
+# What the code that C stands in for looks up; and what it does, too, where nothing is removed while a set is iterated.
+HOOK_NAMES = {"_asyncgens_shutdown_called", "warnings", "warn", "ResourceWarning", "_asyncgens", "add"}
+ADD_NAMES, ADD_DEFERRING_NAMES = {"data", "add", "ref", "_remove"}, {"_pending_removals", "_commit_removals"}
+REMOVE_NAMES, REMOVE_DEFERRING_NAMES = {"data", "discard"}, {"_iterating", "_pending_removals", "append"}
+
+
+def asyncio_hook(function):
+    """Whether ``function`` is the firstiter hook of asyncio's loops, and what C does in its stead is as C knows it.
+
+    If so, ``WeakSet``, its ``add``, the code of its callback and whether it defers removals (up to 3.13), else None.
+    Nothing is imported: where there is a loop of asyncio's, that was.
+    """
+    events, weakrefset = sys.modules.get("asyncio.base_events"), sys.modules.get("_weakrefset")
+    try:
+        if function is not vars(events.BaseEventLoop)["_asyncgen_firstiter_hook"]:
+            return None
+        weakset = weakrefset.WeakSet
+        add, init = weakset.add, weakset.__init__
+        [remove] = (each for each in init.__code__.co_consts if getattr(each, "co_name", None) == "_remove")
+        names = [set(code.co_names) for code in (function.__code__, add.__code__, remove)]
+        defers = "_pending_removals" in names[1]
+        original = (
+            function.__globals__ is vars(events)
+            and add.__globals__ is init.__globals__ is vars(weakrefset)
+            and names[0] == HOOK_NAMES
+            and names[1] == (ADD_NAMES | ADD_DEFERRING_NAMES if defers else ADD_NAMES)
+            and names[2] == (REMOVE_NAMES | REMOVE_DEFERRING_NAMES if defers else REMOVE_NAMES)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return (weakset, add, remove, defers) if original else None
 
 
 # -- how this interpreter runs async generators --

@@ -21,7 +21,17 @@ from bench import OURS, STDLIB, interpreter, runs_of, selected
 from _acontextlib._measure import drive
 from _acontextlib._scenarios import SCENARIOS, empty_loop
 
-MAIN = ("bare", "arguments", "raises", "suppresses", "decorated", "stack-one", "stack-callbacks", "stack-raises")
+MAIN = (
+    "bare",
+    "asyncio",
+    "arguments",
+    "raises",
+    "suppresses",
+    "decorated",
+    "stack-one",
+    "stack-callbacks",
+    "stack-raises",
+)
 EMPTY = "empty"
 FEW, MANY = 2_000, 6_000
 

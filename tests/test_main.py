@@ -287,7 +287,7 @@ def test_alone_checks_and_measures(tmp_path):
     assert "FAILED" not in outcome.stdout
     rows = re.findall(r"^(\S.*?) +\d+ +\d+ +(?:\d+|-) +\d+\.\d\dx  \S+$", outcome.stdout, re.MULTILINE)
     assert {"bare yield", "suppressing", "decorating", "empty stack", "nullcontext", "aclosing"} <= set(rows)
-    assert len(rows) == 13
+    assert len(rows) == 14
 
 
 def test_alone_prints_plain_characters_where_the_terminal_has_no_others(tmp_path):
@@ -303,7 +303,7 @@ def test_json_holds_the_same(tmp_path):
     assert all(check["ok"] for check in result["checks"])
     assert len(result["checks"]) >= 12
     rows = {row["key"]: row for row in result["rows"]}
-    assert len(rows) == 13
+    assert len(rows) == 14
     assert all(row["ours"] > 0 and row["stdlib"] > 0 for row in rows.values())
     assert rows["bare"]["gain"] == pytest.approx(rows["bare"]["stdlib"] / rows["bare"]["ours"], rel=0.05)
 

@@ -114,6 +114,9 @@ manager_tp_dealloc(ManagerObject *self)
     }
     PyObject_GC_UnTrack(self);
     actx_weakrefs_clear(self, &self->weakrefs);
+    if (plain && self->state->asyncio.firstiter != NULL && self->gen != NULL && Py_REFCNT(self->gen) == 1) {
+        actx_asyncio_hook_forget(self->state, self->gen);
+    }
     if (plain && !manager_holds_any(self)) {
         manager_free(self, plain);
         return;

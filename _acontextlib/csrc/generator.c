@@ -2,6 +2,7 @@
    generator.h for the contracts.
 
    Mirrors async_gen_asend_*, async_gen_athrow_* and async_gen_init_hooks in CPython's Objects/genobject.c. */
+#include "asyncio_hook.h"
 #include "generator_marks.h"
 
 /* Steals the reference to `finalizer`. */
@@ -148,13 +149,14 @@ generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
         return 0;
     }
     firstiter = Py_NewRef(tstate->async_gen_firstiter);
-    result = PyObject_CallOneArg(firstiter, gen);
-    Py_DECREF(firstiter);
-    if (result == NULL) {
-        return -1;
+    int done = actx_asyncio_hook_run(drive->state, firstiter, gen);
+    if (done == 0) {
+        result = PyObject_CallOneArg(firstiter, gen);
+        done = result != NULL ? 1 : -1;
+        Py_XDECREF(result);
     }
-    Py_DECREF(result);
-    return 0;
+    Py_DECREF(firstiter);
+    return done < 0 ? -1 : 0;
 }
 
 /* The generator raised: the operation is over.  StopAsyncIteration means that it came to its end; its own it

@@ -40,6 +40,7 @@ typedef struct {
 /* What the direct drive knows of this interpreter's async generators. */
 typedef struct {
     bool direct;
+    struct ModuleState *state;         // borrowed; whose drive this is
     sendfunc send;                     // am_send of async_generator
     PyCFunction throw_;                // generator.throw, METH_FASTCALL
     PyTypeObject *wrapped_type;        // strong; what a yielded, as opposed to an awaited, value comes in

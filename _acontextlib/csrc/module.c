@@ -11,11 +11,13 @@
 /* Every strong reference that the state holds, for traverse and clear. */
 // clang-format off
 #define STATE_REFERENCES(X)                                                                          \
-    X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type) X(manager_base) \
-    X(manager_type) X(manager_aenter) X(manager_aexit) X(manager_doc) X(globals) X(decorator_code)   \
-    X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit) X(bind_recreate)      \
-    X(call) X(stack_base) X(stack_type) X(wrap_callback) X(wrap_async_callback) X(deque_type)        \
-    X(unpack_entry) X(drive.wrapped_type) X(stops.with_false) X(stops.spare)
+    X(awaitable_type) X(awaitable_iterator_type) X(method_type) X(bound_method_type)                 \
+    X(manager_base) X(manager_type) X(manager_aenter) X(manager_aexit) X(manager_doc) X(globals)     \
+    X(decorator_code) X(helper_code) X(update_wrapper) X(bind_init) X(bind_aenter) X(bind_aexit)     \
+    X(bind_recreate) X(call) X(stack_base) X(stack_type) X(wrap_callback) X(wrap_async_callback)     \
+    X(deque_type) X(unpack_entry) X(drive.wrapped_type) X(stops.with_false) X(stops.spare)           \
+    X(asyncio_hook) X(asyncio.firstiter) X(asyncio.firstiter_code) X(asyncio.set_type)               \
+    X(asyncio.add) X(asyncio.add_code) X(asyncio.remove_code)
 // clang-format on
 
 enum { FREELISTS = 6 };
@@ -88,6 +90,7 @@ drive_init(ModuleState *state, PyObject *templates)
     const char *wanted = getenv("ACONTEXTLIB_DRIVE");
     PyObject *pause = NULL, *probe = NULL;
     int result = -1;
+    state->drive.state = state;
     if (wanted != NULL && strcmp(wanted, "public") == 0) {
         return 0;
     }
@@ -191,6 +194,7 @@ templates_init(ModuleState *state, PyObject *templates)
         fetch(templates, "bind_aenter", &state->bind_aenter) < 0 ||
         fetch(templates, "bind_aexit", &state->bind_aexit) < 0 ||
         fetch(templates, "bind_recreate", &state->bind_recreate) < 0 || fetch(templates, "call", &state->call) < 0 ||
+        fetch(templates, "asyncio_hook", &state->asyncio_hook) < 0 ||
         fetch(templates, "closes_on_misuse", &closes) < 0) {
         return -1;
     }

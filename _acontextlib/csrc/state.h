@@ -3,6 +3,7 @@
 #ifndef ACTX_STATE_H
 #define ACTX_STATE_H
 
+#include "asyncio_hook.h"
 #include "compat.h"
 #include "errors.h"
 #include "generator.h"
@@ -16,28 +17,35 @@ typedef struct {
 } Freelist;
 
 /* Names that the C code looks up: X(field, text). */
-#define ACTX_NAMES(X)           \
-    X(aclose, "aclose")         \
-    X(aenter, "__aenter__")     \
-    X(aexit, "__aexit__")       \
-    X(append, "append")         \
-    X(args, "args")             \
-    X(athrow, "athrow")         \
-    X(class_, "__class__")      \
-    X(close, "close")           \
-    X(cr_await, "cr_await")     \
-    X(doc, "__doc__")           \
-    X(enter, "__enter__")       \
-    X(exit, "__exit__")         \
-    X(func, "func")             \
-    X(gen, "gen")               \
-    X(kwds, "kwds")             \
-    X(module, "__module__")     \
-    X(pop, "pop")               \
-    X(qualname, "__qualname__") \
-    X(result, "enter_result")   \
-    X(thing, "thing")           \
-    X(throw_, "throw")          \
+#define ACTX_NAMES(X)                                \
+    X(aclose, "aclose")                              \
+    X(add, "add")                                    \
+    X(aenter, "__aenter__")                          \
+    X(aexit, "__aexit__")                            \
+    X(append, "append")                              \
+    X(args, "args")                                  \
+    X(asyncgens, "_asyncgens")                       \
+    X(athrow, "athrow")                              \
+    X(class_, "__class__")                           \
+    X(close, "close")                                \
+    X(cr_await, "cr_await")                          \
+    X(data, "data")                                  \
+    X(doc, "__doc__")                                \
+    X(enter, "__enter__")                            \
+    X(exit, "__exit__")                              \
+    X(func, "func")                                  \
+    X(gen, "gen")                                    \
+    X(iterating, "_iterating")                       \
+    X(kwds, "kwds")                                  \
+    X(module, "__module__")                          \
+    X(pending_removals, "_pending_removals")         \
+    X(pop, "pop")                                    \
+    X(qualname, "__qualname__")                      \
+    X(remove, "_remove")                             \
+    X(result, "enter_result")                        \
+    X(shutdown_called, "_asyncgens_shutdown_called") \
+    X(thing, "thing")                                \
+    X(throw_, "throw")                               \
     X(wrapped, "__wrapped__")
 
 #define ACTX_NAME_FIELD(field, text) PyObject *field;
@@ -121,7 +129,9 @@ typedef struct ModuleState {
     SimpleClass simples[SIMPLE_CLASSES];
 
     GeneratorDrive drive;
-    bool closes_on_misuse;  // this contextlib runs aclose() where the generator didn't stop
+    AsyncioHook asyncio;
+    PyObject *asyncio_hook;  // asyncio_hook() of _templates.py
+    bool closes_on_misuse;   // this contextlib runs aclose() where the generator didn't stop
     Names names;
     KeptStops stops;
     Freelist awaitables;

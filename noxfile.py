@@ -8,6 +8,7 @@ pyenv's; those that are missing are skipped.  For one interpreter and one file:
 
 import itertools
 import os
+import platform
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -153,6 +154,52 @@ def fallback(session):
             *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *NOT_ABOUT_BEHAVIOUR),
             env={"ACONTEXTLIB_SELF_TEST_FAILS": step},
         )
+
+
+def sanitizer_build(session):
+    """Have the extension built with both sanitizers from here on; return what processes need that load it."""
+    compiler = "clang" if shutil.which("clang") else "gcc"
+    names = ["libasan.so", "libubsan.so"]
+    if compiler == "clang":
+        names = [f"libclang_rt.asan-{platform.machine()}.so"]
+    found = [subprocess.check_output([compiler, f"-print-file-name={name}"], text=True).strip() for name in names]
+    if not all(map(os.path.isabs, found)):
+        session.error(f"{compiler} has no {' and '.join(names)}")
+    session.env["CC"] = compiler
+    session.env["CFLAGS"] = f"{SANITIZED} {'-shared-libasan' if compiler == 'clang' else ''} -O1 -g -UNDEBUG"
+    session.env["LDFLAGS"] = "-fsanitize=address,undefined" + (" -shared-libasan" if compiler == "clang" else "")
+    return {"LD_PRELOAD": " ".join(found), "PYTHONMALLOC": "malloc"}
+
+
+SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+
+
+@nox.session(python=["3.11", "python3.14d", "python3.15d"])
+def sanitize(session):
+    """The suite with the extension under AddressSanitizer and UndefinedBehaviorSanitizer; arguments go to pytest.
+
+    Every free is a real one, the interpreter having no allocator of its own.  What is left at exit is no matter here:
+    the interpreter keeps much, and reports about it would tell nothing; leaks have tests of their own.
+    """
+    env = sanitizer_build(session)
+    install(session, "test")
+    reports = Path(session.create_tmp(), "reports").absolute()
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    # Reports go to files: pytest keeps to itself what a process that dies has said.
+    env["ASAN_OPTIONS"] = f"detect_leaks=0:detect_stack_use_after_return=1:log_path={reports / 'address'}"
+    env["UBSAN_OPTIONS"] = f"print_stacktrace=1:log_path={reports / 'undefined'}"
+    tests = (*NOT_ABOUT_BEHAVIOUR, *session.posargs)
+    failed = False
+    try:
+        session.run("python", "-m", "pytest", "-p", "no:cacheprovider", *tests, env=env)
+    except nox.command.CommandFailed:
+        failed = True
+    found = sorted(reports.iterdir())
+    for report in found:
+        print(report.name, report.read_text(errors="replace"), sep="\n")
+    if found or failed:
+        session.error(f"{len(found)} reports, see above" if found else "tests failed")
 
 
 @nox.session(python=DEFAULT)

@@ -253,10 +253,10 @@ class_function(PyTypeObject *type, PyObject *name)
 int
 actx_special_lookup(PyObject *manager, PyObject *name, bool required, PyObject **function, bool *takes_self)
 {
-    PyObject *type = (PyObject *)Py_TYPE(manager);
     if (ACTX_LOOKS_UP_STATICALLY) {
         return lookup_static(manager, name, function, takes_self);
     }
+    PyObject *type = (PyObject *)Py_TYPE(manager);
     *takes_self = true;
     *function = class_function(Py_TYPE(manager), name);
     if (*function != NULL) {

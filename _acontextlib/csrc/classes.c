@@ -34,6 +34,7 @@ actx_class_new(PyObject *module, PyObject *templates, const char *name, PyType_S
     PyObject *twin = PyObject_CallMethod(templates, "twin_of", "s", name);
     PyObject *dict = twin != NULL ? methods_new(PyModule_GetState(module), twin, methods, count, twins) : NULL;
     *base = dict != NULL ? (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL) : NULL;
+    *type = NULL;
     if (*base != NULL) {
         *type = (PyTypeObject *)PyObject_CallMethod(templates, "class_like", "OOO", twin, *base, dict);
     }

@@ -243,7 +243,10 @@ actx_manager_exit_begin(AwaitableObject *self, ManagerObject *cm, PyObject **val
             outcome = actx_awaitable_athrow_take(self, gen, refs, 3, value);
         }
     }
-    return outcome == AWAIT_NEXT ? outcome : actx_manager_exit_end(self, cm, outcome, value);
+    if (outcome == AWAIT_NEXT) {
+        return outcome;
+    }
+    return actx_manager_exit_end(self, cm, outcome, value);
 }
 
 static AwaitOutcome

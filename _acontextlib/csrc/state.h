@@ -69,8 +69,8 @@ enum {
     STACK_ACLOSE,
     STACK_AEXIT,
     STACK_METHODS,
-    STACK_WATCHED = 9,
 };
+enum { STACK_WATCHED = 9 };
 
 /* One of those names, and what the class had under it when it was made; NULL where it had nothing. */
 typedef struct {

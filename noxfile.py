@@ -251,6 +251,17 @@ def bench(session):
     session.run("python", "benchmarks/bench.py", *(session.posargs or ["--quick"]))
 
 
+@nox.session(python=DEFAULT)
+def analyze(session):
+    """The static analyzers over all C files, for the oldest and the newest interpreter; or for those given."""
+    session.install(*(need for need in EXTRAS["dev"] if need.startswith("clang-tidy")))
+    names = session.posargs or [RELEASES[0], RELEASES[-1]]
+    missing = [name for name in names if name not in INTERPRETERS]
+    if missing:
+        session.error(f"needs the interpreters {', '.join(missing)}")
+    session.run("python", "checks/analyze.py", *(INTERPRETERS[name] for name in names))
+
+
 def c_files(pattern):
     return sorted(str(path) for path in Path("_acontextlib", "csrc").glob(pattern))
 

@@ -55,7 +55,9 @@ def main(pythons):
         said = pool.map(lambda job: analyze(*job[1:]), jobs)
         findings += [label + text for (label, *_), text in zip(jobs, said, strict=True) if text]
     print(*findings, sep="\n")
-    print(f"{len(jobs)} analyses of {len(SOURCES)} files for {len(pythons)} interpreters: {len(findings)} with findings")
+    print(
+        f"{len(jobs)} analyses of {len(SOURCES)} files for {len(pythons)} interpreters: {len(findings)} with findings"
+    )
     return 1 if findings else 0
 
 

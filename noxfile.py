@@ -220,8 +220,8 @@ def fuzz(session):
 
 # With how much to do each, beside which nothing is done when the suite runs them.
 LEAK_SCRIPTS = (("imports.py", "5000"), ("heap.py", "5000"), ("embed.py", "50"), ("subinterpreters.py", "25"))
-# Files with nothing that could leak here: they start other processes, or do not use the extension.
-NO_LEAKS = ("benchmarks", "examples", "isolated", "main", "package", "source", "typing")
+# Files that start other processes or do not use the extension, and the fuzzer, no run of which is like another.
+NO_LEAKS = ("benchmarks", "differential", "examples", "isolated", "main", "package", "source", "typing", "workers")
 
 
 @nox.session(python=[*RELEASES, *SPECIAL])

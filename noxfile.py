@@ -203,6 +203,14 @@ def sanitize(session):
 
 
 @nox.session(python=DEFAULT)
+def examples(session):
+    """The example programs, the commands in docs/debugging.md and servers by uvicorn, with all that they need."""
+    install(session, "examples", "test")
+    files = ("tests/test_examples.py", "tests/test_uvicorn.py", "tests/test_debugging.py")
+    session.run("python", "-m", "pytest", *files, *session.posargs)
+
+
+@nox.session(python=DEFAULT)
 def fuzz(session):
     """Random programs on contextlib and on this package, until one behaves differently or somebody stops it.
 

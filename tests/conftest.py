@@ -4,9 +4,14 @@ The loading itself is in `implementations.py`, for tests that cannot use a fixtu
 """
 
 import gc
+import os
 
 import implementations
 import pytest
+
+# `nox -s gc`: 1 has the collector run at nearly every allocation.
+if "ACONTEXTLIB_GC_THRESHOLD" in os.environ:
+    gc.set_threshold(int(os.environ["ACONTEXTLIB_GC_THRESHOLD"]))
 
 
 @pytest.fixture(params=implementations.NAMES, scope="session")

@@ -252,6 +252,28 @@ def leaks(session):
     session.run("python", "-m", "pytest", "-p", "leaks", *left_out, *session.posargs, env=path)
 
 
+@nox.session(python=[*RELEASES, *SPECIAL])
+def storms(session):
+    """Storms of tasks, a minute for each loop and drive; the arguments are those of tests/stress/storms.py."""
+    session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
+    install(session, "test")
+    loops = ["asyncio", "trio"] if session.python.endswith("t") else ["asyncio", "uvloop", "trio"]
+    for loop, drive in itertools.product(loops, ("direct", "public")):
+        script = ("python", Path("tests", "stress", "storms.py"), "--loop", loop, "--implementation", f"c-{drive}")
+        session.run(*script, *session.posargs)
+
+
+@nox.session(python=[DEFAULT, "python3.15d"] if DEFAULT else [])
+def gc(session):
+    """The whole suite in development mode, every warning an error, and the collector at nearly every allocation."""
+    session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
+    install(session, "test")
+    # These start processes, in which the collector would not run so often.
+    left_out = [f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "package", "typing")]
+    options = ("-X", "dev", "-W", "error")
+    session.run("python", *options, "-m", "pytest", *left_out, *session.posargs, env={"ACONTEXTLIB_GC_THRESHOLD": "1"})
+
+
 @nox.session(python=RELEASES)
 def bench(session):
     """The benchmarks; arguments go to benchmarks/bench.py, `--quick` unless there are others."""

@@ -243,14 +243,8 @@ method_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyOb
 {
     MethodObject *method = (MethodObject *)callable;
     Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
-    if (nargs < 1) {
-        PyObject *bound = PyObject_Vectorcall(method->signature, args, nargsf, kwnames);
-        if (bound != NULL) {  // self was given by name
-            Py_DECREF(bound);
-            PyErr_Format(PyExc_TypeError, "%s() needs its instance as the first positional argument",
-                         method->def->qualname);
-        }
-        return NULL;
+    if (nargs < 1) {  // self is given by name, or missing: contextlib's function does with any object
+        return PyObject_Vectorcall(method->signature, args, nargsf, kwnames);
     }
     if (!method_accepts(method, args[0])) {
         return NULL;

@@ -144,6 +144,15 @@ take_stop_iteration_value(void)
     return value;
 }
 
+AwaitOutcome
+actx_await_caught(PyObject **value)
+{
+    if (ACTX_AWAIT_CATCHES_STOP_ITERATION) {
+        *value = take_stop_iteration_value();
+    }
+    return *value != NULL ? AWAIT_RETURN : AWAIT_ERROR;
+}
+
 /* Call a bound throw().  A coroutine that throws into the one it awaits does so without the warning that its
    public throw() gives for three arguments, hence the exception is made here and passed alone. */
 static PyObject *
@@ -167,8 +176,7 @@ actx_await_throw(ModuleState *state, PyObject *iterator, PyObject *const *args, 
         return AWAIT_ERROR;
     }
     if (method == NULL) {
-        actx_await_raise(args, nargs);
-        return AWAIT_ERROR;
+        return actx_await_raise(args, nargs) == 0 ? AWAIT_ERROR : AWAIT_STOPPED;
     }
     *value = call_throw(method, iterator, args, nargs);
     Py_DECREF(method);

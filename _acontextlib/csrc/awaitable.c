@@ -141,7 +141,7 @@ static AwaitOutcome
 target_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
 {
     if (self->target_is_generator) {
-        return actx_generator_throw(&self->state->drive, self->target, args, nargs, value);
+        return actx_generator_throw_on(&self->state->drive, self->target, args, nargs, value);
     }
     return actx_await_throw(self->state, self->target, args, nargs, value);
 }
@@ -187,18 +187,6 @@ awaitable_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
     actx_awaitable_drop_target(self);
     return self->ops->step(self, outcome, value);
-}
-
-/* The exception that is set was thrown in: it gets the one that this procedure handles as its context, as whatever
-   is thrown into a coroutine does. */
-static void
-awaitable_chain_thrown(AwaitableObject *self)
-{
-    if (self->handled != NULL) {
-        PyObject *exc = PyErr_GetRaisedException();
-        WHILE_HANDLING(self, PyErr_SetObject((PyObject *)Py_TYPE(exc), exc));
-        Py_DECREF(exc);
-    }
 }
 
 /* The coroutine's own error about a status in which it could not be claimed.  Suspended it is by now, but was running
@@ -264,8 +252,12 @@ static PySendResult
 awaitable_raise_in(AwaitableObject *self, bool started, PyObject **result)
 {
     *result = NULL;
-    awaitable_chain_thrown(self);
-    AwaitOutcome outcome = started ? awaitable_step(self, AWAIT_ERROR, result) : AWAIT_ERROR;
+    actx_error_chain(self->handled);
+    AwaitOutcome outcome = AWAIT_ERROR;
+    if (started) {
+        outcome = actx_await_caught(result);
+        outcome = awaitable_step(self, outcome, result);
+    }
     if (!started && !ACTX_WRAPS_FIRST_THROWN && PyErr_ExceptionMatches(PyExc_StopIteration)) {
         awaitable_finish(self);
         return PYGEN_ERROR;
@@ -273,15 +265,21 @@ awaitable_raise_in(AwaitableObject *self, bool started, PyObject **result)
     return awaitable_settle(self, outcome, result);
 }
 
-/* Throw what throw(*args) was called with where it was suspended. */
+/* Throw what throw(*args) was called with where it was suspended.  A throw passes a coroutine by without its frame
+   being resumed, so what this procedure handles is not handled on the way down; it is the context of what comes up. */
 static PySendResult
 awaitable_throw_in(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **result)
 {
     AwaitOutcome outcome;
     *result = NULL;
-    WHILE_HANDLING(self, outcome = target_throw(self, args, nargs, result));
+    outcome = target_throw(self, args, nargs, result);
+    if (outcome == AWAIT_STOPPED && !self->target_is_generator) {
+        actx_byte_store(&self->status, STATUS_SUSPENDED);
+        return PYGEN_ERROR;
+    }
     if (outcome == AWAIT_ERROR) {
-        awaitable_chain_thrown(self);
+        actx_error_chain(self->handled);
+        outcome = actx_await_caught(result);
     }
     if (outcome != AWAIT_NEXT) {
         outcome = awaitable_step(self, outcome, result);
@@ -289,13 +287,12 @@ awaitable_throw_in(AwaitableObject *self, PyObject *const *args, Py_ssize_t narg
     return awaitable_settle(self, outcome, result);
 }
 
-/* Close what is being awaited: 0, or -1 with an exception to go on with. */
+/* Close what is being awaited, which passes by as a throw does: 0, or -1 with an exception to go on with. */
 static int
 awaitable_close_target(AwaitableObject *self)
 {
-    int failed;
-    WHILE_HANDLING(self, failed = target_close(self));
-    return failed;
+    int failed = target_close(self);
+    return self->ops->closed != NULL ? self->ops->closed(self, failed) : failed;
 }
 
 /* -- methods -- */

@@ -28,6 +28,10 @@ typedef struct {
     /* Go on after what was awaited ended so.  *value holds its result (owned, to be replaced) on AWAIT_RETURN. */
     AwaitOutcome (*step)(AwaitableObject *self, AwaitOutcome outcome, PyObject **value);
     bool leaves;  // it gives up what was entered: where memory is short one that was kept back is used
+    /* NULL, or: what was awaited is closed, or could not be (`failed`, with an exception set), and the step is to come.
+       For procedures that stand for two coroutines, of which the inner one is at its end now.  0, or -1 with an
+       exception to go on with. */
+    int (*closed)(AwaitableObject *self, int failed);
 } AwaitableOps;
 
 typedef enum { STATUS_CREATED, STATUS_RUNNING, STATUS_SUSPENDED, STATUS_FINISHED } AwaitableStatus;

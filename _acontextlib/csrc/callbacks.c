@@ -58,8 +58,8 @@ actx_entries_clear(ExitEntries *entries)
         return;
     }
     actx_entries_move(&detached, entries);
-    while (detached.count > 0) {
-        actx_entry_clear(&detached.items[--detached.count]);
+    for (uint32_t i = 0; i < detached.count; i++) {  // the oldest first, as a deque does
+        actx_entry_clear(&detached.items[i]);
     }
     if (detached.items != detached.inline_items) {
         PyMem_Free(detached.items);

@@ -39,6 +39,19 @@ PyErr_SetRaisedException(PyObject *exc)
 {
     PyErr_Restore(Py_NewRef(Py_TYPE(exc)), exc, PyException_GetTraceback(exc));
 }
+
+/* Before 3.12 the traceback of a raised exception is kept beside it until some except or finally clause looks at it,
+   and what chains contexts on the way may lose it.  To be called where contextlib has such a clause. */
+static inline void
+actx_compat_store_traceback(void)
+{
+    PyErr_SetRaisedException(PyErr_GetRaisedException());
+}
+#else
+static inline void
+actx_compat_store_traceback(void)
+{
+}
 #endif
 
 /* 3.12 has a function for the code of a generator; before, the field is public. */
@@ -76,6 +89,14 @@ PyGen_GetCode(PyGenObject *generator)
 #define ACTX_THROW_CHECKS_STATE_FIRST 1
 #else
 #define ACTX_THROW_CHECKS_STATE_FIRST 0
+#endif
+
+/* 3.12: an await takes a StopIteration that is thrown in for the result of what is awaited, where that has no throw().
+ */
+#if PY_VERSION_HEX >= 0x030c0000
+#define ACTX_AWAIT_CATCHES_STOP_ITERATION 1
+#else
+#define ACTX_AWAIT_CATCHES_STOP_ITERATION 0
 #endif
 
 /* 3.13: close() of what asend() and athrow() return closes the generator's await; before, it only marks the

@@ -27,8 +27,11 @@ actx_manager_enter_end(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, P
         set_did_not_yield(NULL);
         return AWAIT_ERROR;
     }
-    if (outcome == AWAIT_ERROR && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
-        set_did_not_yield(PyErr_GetRaisedException());
+    if (outcome == AWAIT_ERROR) {
+        actx_compat_store_traceback();
+        if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+            set_did_not_yield(PyErr_GetRaisedException());
+        }
     }
     return outcome;
 }
@@ -98,6 +101,9 @@ static AwaitOutcome
 manager_end_close(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 {
     if (outcome != AWAIT_RETURN) {
+        if (outcome == AWAIT_ERROR) {
+            actx_compat_store_traceback();
+        }
         return outcome;
     }
     Py_CLEAR(*value);
@@ -122,6 +128,7 @@ manager_end_next(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome,
             PyErr_Clear();
             return return_bool(value, false);
         }
+        actx_compat_store_traceback();
         return outcome;
     default:
         return outcome;

@@ -108,6 +108,19 @@ actx_error_wrap_stop_iteration(void)
 }
 
 void
+actx_error_chain(PyObject *handled)
+{
+    HandledScope scope;
+    if (handled != NULL) {
+        PyObject *exc = PyErr_GetRaisedException();
+        actx_handled_push(&scope, handled);
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+        actx_handled_pop(&scope);
+        Py_DECREF(exc);
+    }
+}
+
+void
 actx_error_set_while_handling(PyObject *handled, PyObject *type, const char *text)
 {
     HandledScope scope;

@@ -44,6 +44,10 @@ int actx_error_init_stops(KeptStops *stops);
    kept to be raised again.  The result of an operation that is done should not be lost for want of memory. */
 void actx_error_set_await_result(KeptStops *stops, PyObject *value);
 
+/* Give the raised exception the context that it gets where it enters a frame that handles `handled` (borrowed, or
+   NULL). */
+void actx_error_chain(PyObject *handled);
+
 /* What a coroutine does to a StopIteration that leaves it: raise RuntimeError from it. */
 void actx_error_wrap_stop_iteration(void);
 

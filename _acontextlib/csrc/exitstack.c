@@ -11,14 +11,14 @@
 /* -- what the methods share -- */
 
 /* Whether a call that pushes is an ordinary one: of one positional argument, on a stack where nothing is
-   overridden.  If not, *result is what contextlib's own method made of it. */
+   overridden and whose entries are its own.  If not, *result is what contextlib's own method made of it. */
 static inline bool
 stack_pushes(StackObject *self, int twin, bool plain, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
              PyObject **result)
 {
     int overrides = actx_stack_overrides(self);
     *result = NULL;
-    if (plain && (overrides & (OVERRIDES_PUSHING | OVERRIDES_ENTRIES)) == 0) {
+    if (plain && (overrides & (OVERRIDES_PUSHING | OVERRIDES_ENTRIES)) == 0 && !self->is_public) {
         return true;
     }
     if (overrides >= 0) {

@@ -235,6 +235,13 @@ actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, PyObject *const
                      PyObject **value)
 {
     mark_set(drive, gen, MARK_RUNNING, 1);
+    return actx_generator_throw_on(drive, gen, args, nargs, value);
+}
+
+AwaitOutcome
+actx_generator_throw_on(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject **value)
+{
     PyObject *result = ((_PyCFunctionFast)(void (*)(void))drive->throw_)(gen, args, nargs);
     if (result == NULL) {
         return generator_finish(drive, gen);
@@ -246,7 +253,7 @@ int
 actx_generator_close(const GeneratorDrive *drive, PyObject *gen)
 {
     PyObject *value = NULL;
-    AwaitOutcome outcome = actx_generator_throw(drive, gen, &PyExc_GeneratorExit, 1, &value);
+    AwaitOutcome outcome = actx_generator_throw_on(drive, gen, &PyExc_GeneratorExit, 1, &value);
     Py_XDECREF(value);
     if (outcome == AWAIT_NEXT) {
         PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit");

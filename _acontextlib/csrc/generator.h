@@ -86,9 +86,14 @@ bool actx_generator_is_finished(GeneratorDrive *drive, PyObject *gen);
    actx_generator_send(). */
 AwaitOutcome actx_generator_next(GeneratorDrive *drive, PyObject *gen, PyObject **value);
 
-/* Begin `await gen.athrow(*args)` on a generator claimed at a yield, or throw into one that awaits. */
+/* Begin `await gen.athrow(*args)` on a generator claimed at a yield. */
 AwaitOutcome actx_generator_throw(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args, Py_ssize_t nargs,
                                   PyObject **value);
+
+/* Throw into one whose last outcome was AWAIT_NEXT.  It is not marked as running anew: up to 3.12 something else may
+   have taken the mark away, and a throw leaves it so. */
+AwaitOutcome actx_generator_throw_on(const GeneratorDrive *drive, PyObject *gen, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject **value);
 
 /* Continue an operation whose last outcome was AWAIT_NEXT. */
 AwaitOutcome actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, PyObject **value);

@@ -22,11 +22,13 @@ mark_set(const GeneratorDrive *drive, PyObject *gen, int mark, char to)
     actx_byte_store((uint8_t *)gen + drive->marks + mark, (uint8_t)to);
 }
 
-/* Of a generator in which nobody else is. */
+/* Of a generator in which nobody else is.  One that ignored aclose() is closed nevertheless: athrow() does not reach
+   it. */
 static inline bool
 generator_is_at_yield(const GeneratorDrive *drive, PyObject *gen)
 {
-    return mark_get(drive, gen, MARK_RUNNING) == 0 && mark_get(drive, gen, MARK_FRAME_STATE) == drive->at_yield;
+    return mark_get(drive, gen, MARK_RUNNING) == 0 && mark_get(drive, gen, MARK_CLOSED) == 0 &&
+           mark_get(drive, gen, MARK_FRAME_STATE) == drive->at_yield;
 }
 
 static inline bool

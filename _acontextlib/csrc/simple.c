@@ -243,10 +243,10 @@ closing_exit_start(AwaitableObject *self, PyObject **value)
     return actx_awaitable_nest(self, value, closing_exit_begin);
 }
 
-static const AwaitableOps closing_enter_ops = {"aclosing.__aenter__", closing_enter_start, NULL, false};
-static const AwaitableOps closing_exit_ops = {"aclosing.__aexit__", closing_exit_start, closing_exit_step, true};
-static const AwaitableOps null_enter_ops = {"nullcontext.__aenter__", null_enter_start, NULL, false};
-static const AwaitableOps null_exit_ops = {"nullcontext.__aexit__", null_exit_start, NULL, true};
+static const AwaitableOps closing_enter_ops = {"aclosing.__aenter__", closing_enter_start, NULL, false, NULL};
+static const AwaitableOps closing_exit_ops = {"aclosing.__aexit__", closing_exit_start, closing_exit_step, true, NULL};
+static const AwaitableOps null_enter_ops = {"nullcontext.__aenter__", null_enter_start, NULL, false, NULL};
+static const AwaitableOps null_exit_ops = {"nullcontext.__aexit__", null_exit_start, NULL, true, NULL};
 
 /* -- methods -- */
 

@@ -10,6 +10,7 @@
 #include "contextmanager.h"
 #include "errors.h"
 #include "exitstack.h"
+#include "target.h"
 
 enum {
     REF_TYPE = MANAGER_REF_TYPE,
@@ -271,11 +272,34 @@ unwind_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     return unwind_loop(self, value);
 }
 
+/* A manager that is being left would have a coroutine of its own: that is closed, and whatever it makes of that, the
+   GeneratorExit in this one is another. */
+static int
+unwind_closed(AwaitableObject *self, int failed)
+{
+    PyObject *value = NULL;
+    AwaitOutcome outcome = AWAIT_STOPPED;
+    if ((self->flags & UNWIND_MANAGER) == 0) {
+        return failed;
+    }
+    if (failed < 0) {
+        actx_error_chain(self->handled);
+        actx_awaitable_drop_target(self);
+        outcome = actx_manager_exit_end(self, (ManagerObject *)self->refs[REF_MANAGER], AWAIT_ERROR, &value);
+    }
+    outcome = unwind_end_manager(self, outcome);
+    assert(outcome != AWAIT_NEXT);
+    Py_CLEAR(self->handled);
+    Py_XDECREF(value);
+    return outcome == AWAIT_ERROR ? -1 : 0;
+}
+
 static const AwaitableOps unwind_exit_ops = {
     .qualname = "AsyncExitStack.__aexit__",
     .start = unwind_start,
     .step = unwind_step,
     .leaves = true,
+    .closed = unwind_closed,
 };
 
 /* -- methods -- */

@@ -68,8 +68,6 @@ DEFAULT = NEWEST_CHECKED if NEWEST_CHECKED in INTERPRETERS else None
 # No marker tells a free-threaded build, so what cannot be had for it is here and not in pyproject.toml.  Tests that
 # need these are skipped.
 NOT_FREE_THREADED = {"uvloop": "has no wheels for it", "mypy": "needs a package with Rust that has no wheels for it"}
-# The newest releases need Rust where they have no wheel; an older one that is Python only does, too.
-ONLY_BINARY = ["hypothesis"]
 
 
 def requirements(session, *extras):
@@ -79,7 +77,7 @@ def requirements(session, *extras):
         for name, reason in NOT_FREE_THREADED.items():
             session.log(f"without {name} on a free-threaded build: {reason}")
             wanted = [requirement for requirement in wanted if not requirement.startswith(name)]
-    return [*itertools.chain.from_iterable(("--only-binary", name) for name in ONLY_BINARY), *wanted]
+    return wanted
 
 
 def install(session, *extras):
@@ -210,20 +208,12 @@ def examples(session):
     session.run("python", "-m", "pytest", *files, *session.posargs)
 
 
-@nox.session(python=DEFAULT)
+@nox.session(python=RELEASES)
 def fuzz(session):
-    """Random programs on contextlib and on this package, until one behaves differently or somebody stops it.
-
-    The first argument is the number of examples per round, more go to pytest.
-    """
+    """Random programs on contextlib and on this package; arguments go to tests/test_differential.py."""
     session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
     install(session, "test")
-    examples, *rest = session.posargs or ["5000"]
-    for seed in itertools.count(int.from_bytes(os.urandom(3), "big")):
-        session.run(
-            *("python", "-m", "pytest", "-x", "-q", "tests/test_differential.py", f"--hypothesis-seed={seed}", *rest),
-            env={"ACONTEXTLIB_FUZZ_EXAMPLES": examples},
-        )
+    session.run("python", "tests/test_differential.py", *session.posargs)
 
 
 # With how much to do each, beside which nothing is done when the suite runs them.

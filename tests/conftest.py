@@ -1,6 +1,6 @@
 """One fixture over the stdlib's objects and ours on both drives, so that each behaviour test runs on all of them.
 
-The loading itself is in `implementations.py`, for tests that cannot use a fixture (hypothesis, subprocesses).
+The loading itself is in `implementations.py`, for tests that cannot use a fixture (the fuzzer, subprocesses).
 """
 
 import gc

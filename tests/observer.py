@@ -3,26 +3,31 @@
 The record is a list of lines: what the program logs, each with the exception being handled at that moment; exceptions
 by label, with their chain and the program's own frames of their tracebacks; results, warnings, unraisable errors.
 Two implementations behave alike if their records are equal.
+
+``watching()`` redirects to the record what a process has only one of; it may enclose any number of runs.
 """
 
 import asyncio
+import builtins
+import collections
+import contextlib
 import gc
 import inspect
+import re
 import signal
 import sys
 import threading
-import types
 import warnings
-from contextlib import contextmanager
 
+import observed
 from helpers import DEBUG
+from observed import FILE
 
-FILE = "<program>"
 # Closing what awaits inside a generator's step leaves the stdlib's generator "running" for ever before 3.13, ours not:
 # design.md, section 1.  There the driver sends instead.
 CLOSE_IN_GENERATOR = sys.version_info >= (3, 13)
 STEPS = 60
-HANG = 2.0
+HANG = 0.5  # seconds of the processor's time, hence no matter how busy the machine is
 
 
 class Cancelled(asyncio.CancelledError):
@@ -33,40 +38,6 @@ class Hang(BaseException):
     """The alarm: an implementation does not come to an end."""
 
 
-class IteratorPause:
-    """Like Observer.pause, but its iterator knows neither send() nor throw() nor close()."""
-
-    def __init__(self, observer, label):
-        self.observer = observer
-        self.label = label
-        self.done = False
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        self.observer.note_place(sys._getframe(1))
-        if self.done:
-            raise StopIteration("iterated")
-        self.done = True
-        return self.label
-
-
-class GeneratorPause:
-    """An awaitable that yields its label once and returns what is sent back."""
-
-    def __init__(self, observer, label):
-        self.observer = observer
-        self.label = label
-
-    def __await__(self):
-        self.observer.note_place(sys._getframe(1))
-        return (yield self.label)
-
-
 class Observer:
     """The names that a program uses, and the record of one run."""
 
@@ -74,36 +45,48 @@ class Observer:
         self.lib = lib
         self.record = []
         self.known = []
+        self.labels = {}
         self.kept = []
+        self.generators = []
+        self.parked = []
+        self.tracebacks = []
         self.created = 0
         self.in_generator = False
+        self.is_closing = True  # outside of a resume there is nothing but finalisers
+        self.end = sys.maxsize
         self.deprecated = False
         self.hung = False
 
     def names(self):
-        provided = ("log", "seen", "new", "last", "raised", "unraised", "last_details", "pause", "keep", "drive", "odd")
-        library = ("AsyncExitStack", "asynccontextmanager", "aclosing", "nullcontext")
         return {
-            **{name: getattr(self, name) for name in provided},
-            **{name: getattr(self.lib, name) for name in library},
+            **{name: getattr(self, name) for name in PROVIDED},
+            **{name: getattr(self.lib, name) for name in LIBRARY},
             "Cancelled": Cancelled,
         }
 
     # What a program calls.
 
     def log(self, *parts):
-        text = " ".join(part if isinstance(part, str) else self.show(part) for part in parts)
-        self.record.append(f"{text}   [handling {self.label(sys.exc_info()[1])}]")
+        text = " ".join([part if type(part) is str else self.show(part) for part in parts])
+        self.record.append(f"{text}   [handling {self.label(sys.exception())}]")
 
-    def seen(self, name, typ, value, traceback):
+    def seen(self, name, *details):
         """Log what an exit method receives."""
+        if len(details) != 3:
+            return self.log(f"{name} exits with", details)
+        typ, value, traceback = details
         self.log(f"{name} exits with", getattr(typ, "__name__", "None"), value, f"frames {frames(traceback)}")
         if value is not None:
             self.describe(value)
 
+    def exits(self, *details):
+        """An exit function that is a bound method."""
+        self.seen("method", *details)
+
     def new(self, kind):
         self.created += 1
-        error = kind(f"e{self.created}")
+        text = f"e{self.created}"
+        error = ExceptionGroup(text, [ValueError(text)]) if kind is ExceptionGroup else kind(text)
         self.label(error)
         return error
 
@@ -111,108 +94,197 @@ class Observer:
         """The exception the program met last, to be raised again."""
         return self.known[-1] if self.known else self.new(ValueError)
 
-    def raised(self):
+    def raised(self, kind=ValueError):
         """The three details of a new exception that was raised and caught."""
         try:
-            raise self.new(ValueError)
-        except ValueError as error:
-            return ValueError, error, error.__traceback__
+            raise self.new(kind)
+        except kind as error:
+            return self.details(error)
 
     def unraised(self):
         return ValueError, self.new(ValueError), None
 
     def last_details(self):
-        error = self.last()
+        return self.details(self.last())
+
+    def details(self, error):
+        # Held, because it holds frames, and the library's coroutines hold more of their arguments than they need.
+        self.tracebacks.append(error.__traceback__)
         return type(error), error, error.__traceback__
 
+    def undecided(self):
+        return observed.Undecided(self)
+
     def pause(self, label, kind):
-        return (GeneratorPause if kind == "generator" else IteratorPause)(self, label)
+        return observed.PAUSES[kind](self, label)
 
     def keep(self, thing):
         """Hold a manager or a stack, so that the order in which generators die does not depend on library frames."""
         self.kept.append((thing, getattr(thing, "gen", None)))
         return thing
 
+    def keeping(self, function):
+        """Hold each generator that a function makes, for those whose manager nobody sees."""
+
+        def made(*args, **kwds):
+            self.generators.append(function(*args, **kwds))
+            return self.generators[-1]
+
+        return made
+
+    def older(self, number):
+        """What was kept so long ago, and its generator if it has one."""
+        return self.kept[-1 - number] if number < len(self.kept) else (self.lib.nullcontext("nothing kept"), None)
+
+    def old(self, number):
+        return self.older(number)[0]
+
     def odd(self, kind):
-        """An asynchronous exit callback whose result is unusual to await."""
+        return observed.odd(self, kind)
 
-        async def awaited_twice():
-            await self.pause("twice", "generator")
+    def managed(self, kind, function, *args, **kwds):
+        """A manager of a subclass, which overrides something."""
+        return observed.manager_class(self, kind)(function, args, kwds)
 
-        @types.coroutine
-        def generator():
-            yield "decorated generator"
-            return True
+    def stacked(self, kind):
+        return observed.stack_class(self, kind)()
 
-        class Bad:
-            def __await__(self):
-                return 5
+    def touch(self, number, how, actions):
+        """Do something to a manager's generator without the manager."""
+        gen = self.older(number)[1]
+        if gen is None:
+            self.log("no generator")
+        elif how == "anext":
+            self.drive("anext of generator", gen.__anext__().__await__(), actions)
+        elif how == "asend":
+            self.drive("asend to generator", gen.asend(None), actions)
+        elif how == "athrow":
+            self.drive("athrow into generator", gen.athrow(self.new(KeyError)), actions)
+        else:
+            self.drive("aclose of generator", gen.aclose(), actions)
 
-        class Failing:
-            def __await__(self):
-                raise ValueError("no iterator")
+    def reuse(self, number, method, details, actions):
+        """Enter or leave what was made before."""
+        name = {"enter": "__aenter__", "exit": "__aexit__"}.get(method, method)
+        call = getattr(self.old(number), name, None)
+        if call is None:
+            self.log(f"no {name}")
+        else:
+            self.drive(f"old {name}", call(*(details if method == "exit" else ())), actions)
 
-        def exit(*details):
-            self.seen(kind, *details)
-            return results[kind]
+    def entries(self, stack, what):
+        """Look at, or change, the entries of a stack."""
+        if what == "delete":
+            del stack._exit_callbacks
+            return
+        callbacks = stack._exit_callbacks
+        if what == "kinds":
+            self.log("entries", [is_sync for is_sync, *_ in callbacks if type(is_sync) is bool])
+        elif what == "append":
+            callbacks.append((True, lambda *details: self.seen("appended", *details)))
+        elif what == "append_odd":
+            callbacks.append((False, lambda *details: self.seen("appended", *details)))
+        elif what == "append_wrong":
+            callbacks.append((False,))
+        elif what == "call":
+            self.call_entry(callbacks)
+        elif what in ("reverse", "as_list", "copy", "take_over"):
+            self.assign_entries(stack, callbacks, what)
+        elif callbacks or what == "clear":
+            operands = (0,) if what == "popleft" and type(callbacks) is list else ()
+            if what == "rotate":
+                callbacks.insert(0, callbacks.pop())
+            else:
+                getattr(callbacks, "pop" if operands else what)(*operands)
 
-        results = {"none": None, "number": 5, "coroutine": None, "generator": None, "iterator": None}
-        results.update(not_an_iterator=Bad(), fails=Failing(), awaited_twice=None)
-        if kind == "coroutine":
-            return lambda *details: self.logged_wait(*details)
-        if kind == "generator":
-            return lambda *details: generator()
-        if kind == "iterator":
-            results[kind] = IteratorPause(self, "odd iterator")
-        if kind == "awaited_twice":
-            results[kind] = busy = awaited_twice()
-            busy.send(None)
-            self.keep(busy)
-        return exit
+    def call_entry(self, callbacks):
+        if callbacks:
+            is_sync, callback = callbacks.pop()
+            result = callback(None, None, None)
+            if is_sync:
+                self.log("entry gave", result)
+            else:
+                self.drive("entry", result.__await__())
 
-    async def logged_wait(self, *details):
-        self.seen("coroutine", *details)
-        await self.pause("odd coroutine", "generator")
+    def assign_entries(self, stack, callbacks, what):
+        if what == "take_over":
+            callbacks = getattr(self.old(1), "_exit_callbacks", callbacks)
+        elif what == "as_list":
+            callbacks = list(callbacks)
+        else:
+            callbacks = collections.deque(reversed(callbacks) if what == "reverse" else callbacks)
+        stack._exit_callbacks = callbacks
+
+    def resume(self, number, actions):
+        """Drive on an awaitable that was left where it was."""
+        if number >= len(self.parked):
+            self.log("nothing parked")
+        else:
+            name, awaitable, started, self.in_generator = self.parked.pop(number)
+            self.drive(name, awaitable, actions, started)
 
     # The driver.
 
-    def drive(self, name, awaitable, actions=()):
+    def drive(self, name, awaitable, actions=(), started=False):
         """Apply the actions to an awaitable, then resume it until it ends; log whatever comes out."""
-        started = finished = False
+        finished, was_closing = False, self.is_closing
         for action, *operands in actions:
-            if DEBUG and not started and "StopIteration" in operands:
-                action, operands = "send", [None]
-            if (
-                self.in_generator
-                and not CLOSE_IN_GENERATOR
-                and (action in ("close", "drop") or "GeneratorExit" in operands)
-            ):
-                action, operands = "send", [None]
+            action, operands = self.allowed(action, operands, started)
             if action == "drop":
                 self.log(f"{name} dropped")
+                self.is_closing = True
                 del awaitable
+                self.is_closing = was_closing
+                return
+            if action == "park":
+                self.log(f"{name} parked")
+                self.parked.append((name, awaitable, started, self.in_generator))
                 return
             outcome = self.act(name, awaitable, action, operands)
+            if action == "throw_odd" and not started:
+                continue  # an error that never got into it
             started = started or outcome != "refused"
             finished = finished or outcome in ("returned", "raised")
         for _ in range(STEPS):
             if finished or self.act(name, awaitable, "send", [None]) != "yielded":
-                break
+                return
+        self.parked.append((name, awaitable, True, self.in_generator))
+
+    def allowed(self, action, operands, started):
+        """The action, or another where the interpreter's own behaviour gets in the way."""
+        is_unstarted_stop = DEBUG and not started and "StopIteration" in operands
+        is_close = action in ("close", "drop") or "GeneratorExit" in operands
+        if is_unstarted_stop or (is_close and self.in_generator and not CLOSE_IN_GENERATOR):
+            return "send", [None]
+        return action, operands
 
     def act(self, name, awaitable, action, operands):
         self.in_generator = self.deprecated = False
-        ways = {
-            "send": lambda: awaitable.send(*operands),
-            "throw": lambda: awaitable.throw(self.new(self.kind(*operands))),
-            "throw_three": lambda: awaitable.throw(self.kind(*operands), self.new(self.kind(*operands)), None),
-            "close": lambda: awaitable.close(),
-        }
+        kind = self.kind(operands[0]) if operands and action != "send" else None
+        was_closing, self.is_closing = self.is_closing, action == "close" or kind is GeneratorExit
         try:
-            outcome, value = "yielded", ways[action]()
+            if action == "send":
+                value = awaitable.send(*operands)
+            elif action == "throw":
+                value = awaitable.throw(self.new(kind))
+            elif action == "throw_class":
+                value = awaitable.throw(kind)
+            elif action == "throw_three":
+                value = awaitable.throw(kind, self.new(kind), None)
+            elif action == "throw_traceback":
+                value = awaitable.throw(*self.raised())
+            elif action == "throw_mismatched":
+                value = awaitable.throw(KeyError, self.new(ValueError), None)
+            elif action == "throw_odd":
+                value = awaitable.throw(5)
+            else:
+                value = awaitable.close()
+            outcome = "yielded"
         except StopIteration as stop:
             outcome, value = "returned", stop.value
         except BaseException as error:
             outcome, value = "raised", error
+        self.is_closing = was_closing
         self.log(f"{name} {action} {outcome}", value)
         if outcome == "raised":
             self.describe(value)
@@ -222,48 +294,60 @@ class Observer:
 
     @staticmethod
     def kind(name):
-        return {"Cancelled": Cancelled}.get(name) or getattr(__import__("builtins"), name)
+        return Cancelled if name == "Cancelled" else getattr(builtins, name)
 
     def note_place(self, frame):
         """Note whether the await now reached is inside a program's async generator, as seen from the nearest driver."""
+        if CLOSE_IN_GENERATOR:
+            return
         self.in_generator = False
         while frame is not None and frame.f_code is not Observer.act.__code__:
             if frame.f_code.co_filename == FILE and frame.f_code.co_flags & inspect.CO_ASYNC_GENERATOR:
                 self.in_generator = True
             frame = frame.f_back
+        if self.in_generator and self.is_closing:
+            # It ignores GeneratorExit, and is closed once more when it is dropped: nothing after this is compared.
+            self.end = min(self.end, len(self.record))
 
     # How things are written down.
 
     def label(self, error):
         if error is None:
             return "nothing"
-        for known in self.known:
-            if known is error:
-                break
-        else:
-            self.known.append(error)
-        number = next(number for number, known in enumerate(self.known) if known is error)
-        return f"{type(error).__name__}({', '.join(map(self.show, error.args))})#{number}"
+        label = self.labels.get(id(error))
+        if label is None:
+            self.known.append(error)  # so that its id stays its own
+            label = f"{type(error).__name__}({', '.join(map(self.show, error.args))})#{len(self.known)}"
+            self.labels[id(error)] = label
+        return label
 
     def show(self, value):
         if isinstance(value, BaseException):
             return self.label(value)
         if value is None or isinstance(value, (bool, int, str)):
             return repr(value)
+        if type(value) in (tuple, list):
+            return f"({', '.join(map(self.show, value))})"
+        if type(value) is dict:
+            return repr(value)
         return f"<{type(value).__name__}>"
 
     def describe(self, error):
         """Write down an exception's chain, each exception once."""
-        waiting, described = [error], []
+        waiting, described = [error], set()
         while waiting:
             error = waiting.pop()
-            if error is None or any(error is one for one in described):
+            if error is None or id(error) in described:
                 continue
-            described.append(error)
-            around = f"context {self.label(error.__context__)}, cause {self.label(error.__cause__)}"
+            described.add(id(error))
+            if not isinstance(error, BaseException):
+                self.record.append(f"    {self.show(error)} is no exception")
+                continue
+            context, cause = error.__context__, error.__cause__
+            around = f"context {self.label(context)}, cause {self.label(cause)}"
             where = f"suppressed {error.__suppress_context__}, frames {frames(error.__traceback__)}"
             self.record.append(f"    {self.label(error)}: {around}, {where}")
-            waiting += [error.__cause__, error.__context__]
+            waiting += [cause, context]
 
     def on_warning(self, message, category, filename, lineno, *_):
         if category is DeprecationWarning and "throw()" in str(message):
@@ -271,87 +355,92 @@ class Observer:
             if self.deprecated:
                 return
             self.deprecated, filename = True, ""
-        self.record.append(f"warning {category.__name__} {message} at {lineno if filename == FILE else 'elsewhere'}")
+        where = lineno if filename == FILE else "elsewhere"
+        self.record.append(f"warning {category.__name__} {ADDRESS.sub('', str(message))} at {where}")
 
     def on_unraisable(self, unraisable):
+        traceback = unraisable.exc_traceback
+        if traceback is not None and traceback.tb_next is None and traceback.tb_frame is sys._getframe(2):
+            # Made for the message from whatever frame was on top, for an exception with none: no library frames there.
+            unraisable.exc_value.__traceback__ = None
         self.record.append(f"unraisable {self.label(unraisable.exc_value)}")
         self.describe(unraisable.exc_value)
+        if "coroutine ignored GeneratorExit" in str(unraisable.exc_value):
+            # What was dropped is still suspended.  Its frames die when nothing else has them, in a traceback or as
+            # f_back of such a frame, and without frames of the library that is another time.
+            self.end = min(self.end, len(self.record))
 
     # A run.
 
-    def run(self, program):
+    def run(self, code, program):
         """Run a program to its end and return the record, or None if the implementation hangs."""
         names = self.names()
-        exec(compile(program.text, FILE, "exec"), names)
-        with self.watching(program.hooks):
-            self.drive("main", names["main"](), program.actions)
-            for error in self.known:
-                self.describe(error)
-            self.release()
-        return None if self.hung else self.record
+        exec(code, names)
+        try:
+            with observed.hooks(self, program.hooks):
+                self.drive("main", names["main"](), program.actions)
+                for error in self.known:
+                    self.describe(error)
+                if program.hooks.startswith("asyncio"):
+                    self.log("in the loop", [observed.known_to_loop(gen) for _, gen in self.kept if gen is not None])
+                self.release()
+        except Hang:
+            pass
+        return None if self.hung else self.record[: self.end]
 
     def release(self):
         """Let go of all that was kept, one by one, and record what that sets off."""
-        labels = [self.label(error) for error in self.known]
-        for error in self.known:
-            error.__traceback__ = error.__context__ = error.__cause__ = None
+        self.forget_frames(0)
         gc.collect()
-        for number, _ in enumerate(list(self.kept)):
+        while self.parked:
+            name, awaitable, started, self.in_generator = self.parked.pop(0)
+            known = len(self.known)
+            self.drive(f"left {name}", awaitable, [("drop",)], started)
+            del awaitable
+            self.forget_frames(known)
+        self.tracebacks.clear()
+        for number, _ in enumerate(self.kept):
             self.record.append(f"release {number}")
+            known = len(self.known)
             self.kept[number] = None
-        gc.collect()
-        assert labels == [self.label(error) for error in self.known[: len(labels)]]
+            self.forget_frames(known)
+        while self.generators:
+            self.record.append("release a generator")
+            known = len(self.known)
+            self.generators.pop(0)
+            self.forget_frames(known)
+        self.collect_rest()
 
-    @contextmanager
-    def watching(self, hooks):
-        """Warnings, unraisable errors, generator hooks and the alarm go to the record for as long as this lasts."""
-        before, unraisable = sys.get_asyncgen_hooks(), sys.unraisablehook
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.showwarning = self.on_warning
-            sys.unraisablehook = self.on_unraisable
-            if hooks:
-                sys.set_asyncgen_hooks(
-                    lambda gen: self.log(f"first iteration of {gen.__name__}"),
-                    lambda gen: self.log(f"finaliser of {gen.__name__}"),
-                )
-            gc.disable()
-            gc.freeze()  # so that release() collects among this run's objects alone
-            try:
-                with self.alarm():
-                    yield
-            finally:
-                gc.unfreeze()
-                gc.enable()
-                sys.set_asyncgen_hooks(*before)
-                sys.unraisablehook = unraisable
+    def collect_rest(self):
+        """Collect what holds itself.  The order is the collector's own, hence neither it nor labels are compared."""
+        start = len(self.record)
+        for _ in range(2):  # what the first finalises may hold the rest
+            gc.collect()
+            self.forget_frames(0)
+            self.known.clear()  # an AttributeError has its object
+            self.labels.clear()
+        self.record[start:] = sorted(NUMBER.sub("#", line) for line in self.record[start:])
+        self.end = sys.maxsize if self.end == sys.maxsize else min(self.end, start)
 
-    @contextmanager
-    def alarm(self):
-        """Raise Hang where an implementation loops: the stdlib does on some chains of contexts, which are skipped."""
-        if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def forget_frames(self, start):
+        """Take away what exceptions hold: the library's frames, which differ, are among it."""
+        for error in self.known[start:]:
+            error.__traceback__ = error.__context__ = error.__cause__ = None
 
-        def ring(*_):
-            self.hung = True
-            raise Hang
 
-        before = signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, HANG, HANG)
-        try:
-            yield
-        except Hang:
-            pass
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+PROVIDED = (
+    *("log", "seen", "new", "last", "raised", "unraised", "last_details", "undecided", "pause", "keep", "old", "odd"),
+    *("exits", "keeping", "managed", "stacked", "touch", "reuse", "entries", "resume", "drive"),
+)
+LIBRARY = ("AsyncExitStack", "asynccontextmanager", "aclosing", "nullcontext")
+NUMBER = re.compile(r"#\d+")
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def frames(traceback):
     """(function, line) of the program's own frames in a traceback, outermost first."""
     found = []
-    while traceback is not None:
+    while isinstance(traceback, observed.TracebackType):
         code = traceback.tb_frame.f_code
         if code.co_filename == FILE:
             found.append(f"{code.co_name}:{traceback.tb_lineno}")
@@ -359,6 +448,86 @@ def frames(traceback):
     return found
 
 
-def observe(lib, program):
-    """Run a program on an implementation and return its record, or None if that hangs."""
-    return Observer(lib).run(program)
+class Watch:
+    """Where warnings, unraisable errors and the alarm go: to the run that is going on."""
+
+    is_on = False
+    observer = None
+    runs = 0
+    heard = 0
+
+    def on_warning(self, *args):
+        if self.observer is not None:
+            self.observer.on_warning(*args)
+
+    def on_unraisable(self, unraisable):
+        if self.observer is not None:
+            self.observer.on_unraisable(unraisable)
+
+    def ring(self, *_):
+        """Raise Hang in a run that was there at the last ring: the stdlib loops on some chains of contexts."""
+        if self.observer is not None and self.heard == self.runs:
+            self.observer.hung = True
+            raise Hang
+        self.heard = self.runs
+
+
+WATCH = Watch()
+
+
+@contextlib.contextmanager
+def watching():
+    """Redirect warnings, unraisable errors and the alarm for as long as the outermost of these lasts.
+
+    No garbage is collected meanwhile.
+    """
+    if WATCH.is_on:
+        yield
+        return
+    unraisable = sys.unraisablehook
+    with warnings.catch_warnings(), alarm():
+        WATCH.is_on = True
+        warnings.simplefilter("always")
+        warnings.showwarning = WATCH.on_warning
+        sys.unraisablehook = WATCH.on_unraisable
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.collect()  # what a run leaves to be finalised later reports to nobody
+            WATCH.is_on = False
+            gc.enable()
+            sys.unraisablehook = unraisable
+
+
+@contextlib.contextmanager
+def alarm():
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, WATCH.ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, HANG, HANG)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def compiled(program):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # a return in a finally block
+        return compile(program.text, FILE, "exec", dont_inherit=True)
+
+
+def observe_watched(lib, program, code):
+    """Run a program, whose code is given, on an implementation; the caller is `watching()`."""
+    observer = Observer(lib)
+    gc.freeze()  # so that release() collects among this run's objects alone
+    WATCH.runs += 1
+    WATCH.observer = observer
+    try:
+        return observer.run(code, program)
+    finally:
+        WATCH.observer = None
+        gc.unfreeze()

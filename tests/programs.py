@@ -1,22 +1,18 @@
-"""Random programs for the differential test: their grammar (hypothesis strategies) and their text.
+"""Random programs for the differential test: their text.
 
-A program is nested tuples, ``(operation, operands...)``; a block is a list of those.  ``render`` turns one into real
-Python source, so what a failing example prints can be read, and run, as it stands.  Any tree renders: an operation that
-makes no sense where it stands (an await in a synchronous callback, a push with no stack open) becomes a log line.
+A program's statements are those of ``grammar.py``, nested tuples.  ``render`` turns them into real Python source, so
+what a failing example prints can be read, and run, as it stands.  Any tree renders: an operation that makes no sense
+where it stands (an await in a synchronous callback, a push with no stack open) becomes a log line.
 
-The text uses the names that ``observer.Observer`` provides: log, seen, new, last, pause, keep, drive, odd.
+The text uses the names that ``observer.Observer`` provides: log, seen, new, last, pause, keep, drive, odd, ...
 """
 
-import functools
 from typing import NamedTuple
 
-from hypothesis import strategies as st
-
-KINDS = ("ValueError", "KeyError", "RuntimeError", "StopIteration", "StopAsyncIteration", "GeneratorExit", "Cancelled")
-RESULTS = ("None", "False", "True", "0", "'yes'")
-ODD = ("none", "number", "coroutine", "generator", "iterator", "not_an_iterator", "awaited_twice", "fails")
-RAISING = ("raise", "raise_from", "again")
-SYNC = ("log", *RAISING, "try", "finally", "push", "callback", "async_callback", "push_odd", "pop_all")
+SYNC = (
+    *("log", "raise", "raise_from", "raise_class", "again", "return", "try", "finally", "push", "callback", "push_odd"),
+    *("pop_all", "entries", "touch", "reuse", "resume"),
+)
 
 
 class Scope(NamedTuple):
@@ -77,8 +73,14 @@ class Writer:
     def write_raise_from(self, scope, kind, cause):
         self.put(f"raise new({kind}) from {cause if cause == 'None' else f'new({cause})'}")
 
+    def write_raise_class(self, scope, kind):
+        self.put(f"raise {kind}")
+
     def write_again(self, scope):
         self.put("raise last()")
+
+    def write_return(self, scope):
+        self.put("return")
 
     def write_yield(self, scope):
         name = self.name("y")
@@ -95,17 +97,24 @@ class Writer:
 
     # Managers.  Each method returns the expression that makes one.
 
-    def manager(self, scope, manager):
+    def manager(self, scope, manager, **options):
         kind, *operands = manager
-        return getattr(self, f"manager_{kind}")(scope, *operands)
+        return getattr(self, f"manager_{kind}")(scope, *operands, **options)
 
-    def manager_generator(self, scope, before, middle, after):
+    def manager_generator(self, scope, how, arguments, before, middle, after, keeping=False):
         name = self.name("g")
         inside = Scope(True, True, scope.stack)
-        self.put("@asynccontextmanager")
+        if how == "decorated":
+            self.put("@asynccontextmanager")
+        if keeping:
+            self.put("@keeping")
+        parameters = "*args, **kwds" if arguments else ""
+        first = f"log('{name} starts', args, kwds)" if arguments else f"log('{name} starts')"
         body = [*before, middle, *after]
-        self.block(f"async def {name}():", body, inside, [f"log('{name} starts')"], ["if False:", "    yield"])
-        return f"keep({name}())"
+        self.block(f"async def {name}({parameters}):", body, inside, [first], ["if False:", "    yield"])
+        if how == "decorated":
+            return f"keep({name}({arguments}))"
+        return f"keep(managed('{how}', {name}{', ' * bool(arguments)}{arguments}))"
 
     def manager_class(self, scope, enter, leave, result):
         name = self.name("c")
@@ -128,6 +137,12 @@ class Writer:
     def manager_null(self, scope):
         return f"nullcontext('{self.name('n')}')"
 
+    def manager_old(self, scope, number):
+        return f"old({number})"
+
+    def manager_new_stack(self, scope, how):
+        return f"keep(stacked('{how}'))"
+
     def exit(self, name, scope, body, result, label, self_argument=""):
         header = f"{'async ' if scope.is_async else ''}def {name}({self_argument}*details):"
         self.block(header, body, scope, [f"seen('{label}', *details)"], [f"return {result}"])
@@ -138,18 +153,28 @@ class Writer:
         made = self.manager(scope, manager)
         self.block(f"async with {made} as value:", body, scope, ["log('entered', value)"])
 
-    def write_call(self, scope, manager, body):
+    def write_call(self, scope, kind, manager, body):
         if manager[0] != "generator":
             return self.write_with(scope, manager, body)
-        made, name = self.manager(scope, manager), self.name("f")
+        made, name = self.manager(scope, manager, keeping=True), self.name("f")
         self.put(f"@{made}")
-        inside = Scope(True, False, scope.stack)
-        self.block(f"async def {name}():", body, inside, last=[f"return '{name}'"])
+        inside = Scope(kind != "def", False, scope.stack)
+        self.block(f"{kind} {name}():", body, inside, last=[f"return '{name}'"])
         self.put(f"log('{name} gave', await {name}())")
 
-    def write_stack(self, scope, body):
+    def write_iterate(self, scope, generator, body, leaves):
+        name = self.name("i")
+        inside = Scope(True, True, scope.stack)
+        self.block(f"async def {name}():", generator, inside, last=[f"yield '{name}'"])
+        self.put(f"async with keep(aclosing({name}())) as value:")
+        self.depth += 1
+        self.block("async for item in value:", body, scope, ["log('got', item)"], ["break"] * leaves)
+        self.depth -= 1
+
+    def write_stack(self, scope, how, body):
         name = self.name("s")
-        self.block(f"async with AsyncExitStack() as {name}:", body, scope._replace(stack=name))
+        made = "AsyncExitStack()" if how == "AsyncExitStack" else f"stacked('{how}')"
+        self.block(f"async with keep({made}) as {name}:", body, scope._replace(stack=name))
 
     def write_enter(self, scope, manager):
         if not scope.stack:
@@ -178,26 +203,45 @@ class Writer:
     def write_push_odd(self, scope, kind):
         self.put(f"{scope.stack}.push_async_exit(odd('{kind}'))" if scope.stack else f"log('{kind}')")
 
-    def write_callback(self, scope, body, is_async=False):
+    def write_push_manager(self, scope, manager):
+        if not scope.stack:
+            return self.write_with(scope, manager, [])
+        self.put(f"{scope.stack}.push_async_exit({self.manager(scope, manager)})")
+
+    def write_callback(self, scope, is_async, arguments, body):
         if not scope.stack:
             return self.write_log(scope)
         name = self.name("x")
         inside = Scope(is_async, False, scope.stack)
-        self.block(f"{'async ' if is_async else ''}def {name}(a, *, b):", body, inside, [f"log('{name}', a, b)"])
-        self.put(f"{scope.stack}.{'push_async_callback' if is_async else 'callback'}({name}, 1, b=2)")
+        header = f"{'async ' if is_async else ''}def {name}(*args, **kwds):"
+        self.block(header, body, inside, [f"log('{name}', args, kwds)"])
+        method = "push_async_callback" if is_async else "callback"
+        self.put(f"{scope.stack}.{method}({name}{', ' * bool(arguments)}{arguments})")
 
-    def write_async_callback(self, scope, body):
-        self.write_callback(scope, body, True)
+    def write_entries(self, scope, what):
+        self.put(f"entries({scope.stack}, '{what}')" if scope.stack else f"log('{what}')")
+
+    def write_misuse(self, scope, what):
+        if not scope.stack:
+            return self.write_log(scope)
+        self.put(f"log('misused', {'await ' * what.startswith('enter_async')}{scope.stack}.{what})")
 
     def write_pop_all(self, scope, what):
         if not scope.stack:
             return self.write_log(scope)
         popped = f"{scope.stack}.pop_all()"
-        if what == "keep" or not scope.is_async:
-            return self.put(f"keep({popped})")
-        if what == "close":
-            return self.put(f"log('popped gave', await {popped}.aclose())")
-        self.put(popped)
+        if what == "forget":
+            self.put(popped)
+        elif what == "push":
+            self.put(f"{scope.stack}.push_async_exit({popped})")
+        elif what == "keep" or not scope.is_async:
+            self.put(f"keep({popped})")
+        elif what == "close":
+            self.put(f"log('popped gave', await {popped}.aclose())")
+        elif what == "enter":
+            self.put(f"log('entered', await {scope.stack}.enter_async_context({popped}))")
+        else:
+            self.block(f"async with {popped}:", [], scope, ["log('within what was popped')"])
 
     def write_close(self, scope):
         if not scope.stack:
@@ -209,7 +253,16 @@ class Writer:
             return self.write_log(scope)
         self.put(f"log('left', await {scope.stack}.__aexit__({details}))")
 
-    # Awaitables that the program drives itself.
+    # Awaitables that the program, or something else, drives by hand.
+
+    def write_touch(self, scope, number, how, actions):
+        self.put(f"touch({number}, '{how}', {actions})")
+
+    def write_reuse(self, scope, number, method, details, actions):
+        self.put(f"reuse({number}, '{method}', ({details},), {actions})")
+
+    def write_resume(self, scope, number, actions):
+        self.put(f"resume({number}, {actions})")
 
     def write_drive_manager(self, scope, manager, entering, details, leaving):
         made, name = self.manager(scope, manager), self.name("m")
@@ -219,7 +272,7 @@ class Writer:
 
     def write_drive_stack(self, scope, body, what, actions):
         name = self.name("s")
-        self.put(f"{name} = AsyncExitStack()")
+        self.put(f"{name} = keep(AsyncExitStack())")
         for statement in body:
             self.statement(statement, scope._replace(stack=name))
         call = {"aclose": "aclose()", "enter": "__aenter__()"}.get(what, f"__aexit__({what})")
@@ -232,131 +285,20 @@ class Writer:
         self.put(f"drive('{name}', {scope.stack}.enter_async_context({made}), {actions})")
 
 
-def render(body):
-    """The Python text of a program: one coroutine function, ``main``."""
-    writer = Writer()
-    writer.block("async def main():", body, Scope(), last=["return 'end'"])
-    return "\n".join(writer.lines) + "\n"
-
-
-DETAILS = st.sampled_from(("None, None, None", "*raised()", "*unraised()", "*last_details()", "ValueError, None, None"))
-ACTION = st.one_of(
-    st.just(("send", None)),
-    st.tuples(st.sampled_from(("throw", "throw", "throw_three")), st.sampled_from(KINDS)),
-    st.sampled_from((("send", None), ("send", 7), ("throw", "Cancelled"), ("close",), ("drop",))),
-)
-ACTIONS = st.just([]) | st.lists(ACTION, max_size=4)
-
-
-@st.composite
-def block(draw, depth, size=3):
-    """Statements that nest at most so deep; drawn, as all here, so that no strategy's repr holds the whole tree."""
-    statements = draw(st.lists(statement(depth), min_size=min(depth, 1), max_size=size))
-    raising = (number for number, (operation, *_) in enumerate(statements, 1) if operation in RAISING)
-    return statements[: next(raising, None)]  # nothing runs after a raise
-
-
-@st.composite
-def manager(draw, depth):
-    return draw(managers_of(depth))
-
-
-@functools.cache
-def managers_of(depth):
-    """A strategy for asynchronous context managers whose own statements nest to the given depth."""
-    inner = block(max(depth - 1, 0), 2)
-    caught = st.sampled_from(("Exception", "BaseException"))
-    one = st.just(("yield",))
-    around = one | st.one_of(
-        st.tuples(st.just("try"), st.tuples(one).map(list), caught, inner, st.booleans()),
-        st.tuples(st.just("finally"), st.tuples(one).map(list), inner),
-        st.tuples(st.just("stack"), st.tuples(statement(max(depth - 1, 0)), one).map(list)),
-        st.just(("log",)),
-    )
-    return st.one_of(
-        st.tuples(st.just("generator"), inner, around, inner),
-        st.tuples(st.just("class"), inner, inner, st.sampled_from(RESULTS)),
-        st.tuples(st.just("aclosing"), inner),
-        st.just(("null",)),
-    )
-
-
-@st.composite
-def statement(draw, depth):
-    return draw(statements_of(depth))
-
-
-@functools.cache
-def statements_of(depth):
-    """A strategy for statements that nest at most so deep."""
-    kind = st.sampled_from(KINDS)
-    raising = st.one_of(
-        st.tuples(st.just("raise"), kind),
-        st.tuples(st.just("raise_from"), kind, st.sampled_from(("None", *KINDS))),
-        st.just(("again",)),
-    )
-    # Mapping keeps a group of alternatives one alternative among the others.
-    simple = st.one_of(
-        st.just(("log",)),
-        st.tuples(st.just("await"), st.sampled_from(("generator", "iterator"))),
-        raising.map(tuple),
-        st.just(("yield",)),
-        st.tuples(st.just("pop_all"), st.sampled_from(("keep", "close", "forget"))),
-        st.just(("close",)),
-        st.tuples(st.just("leave"), DETAILS),
-        st.tuples(st.just("push_odd"), st.sampled_from(ODD)),
-    )
-    if not depth:
-        return simple
-    inner, managers = block(depth - 1), manager(depth - 1)
-    caught = st.sampled_from(("Exception", "BaseException"))
-    return st.one_of(
-        simple.map(tuple),
-        st.tuples(st.just("try"), inner, caught, inner, st.booleans()),
-        st.tuples(st.just("finally"), inner, inner),
-        st.tuples(st.just("stack"), block(depth - 1, 4)),
-        st.tuples(st.just("stack"), filled_stack(depth - 1)),
-        st.tuples(st.just("with"), managers, inner),
-        st.tuples(st.just("call"), managers, inner),
-        *stacking(depth - 1),
-        st.tuples(st.just("drive_manager"), managers, ACTIONS, DETAILS, ACTIONS),
-        st.tuples(st.just("drive_stack"), inner, st.just("aclose") | st.just("enter") | DETAILS, ACTIONS),
-        st.tuples(st.just("drive_enter"), managers, ACTIONS),
-    )
-
-
-@functools.cache
-def stacking(depth):
-    """Strategies for what puts something on a stack."""
-    inner, managers, result = block(depth, 2), manager(depth), st.sampled_from(RESULTS)
-    return (
-        st.tuples(st.just("enter"), managers),
-        st.tuples(st.just("enter_sync"), block(0), block(0), result),
-        st.tuples(st.just("push"), st.booleans(), inner, result),
-        st.tuples(st.just("callback"), block(0)),
-        st.tuples(st.just("async_callback"), inner),
-    )
-
-
-def filled_stack(depth):
-    """The body of a stack: some entries, then anything."""
-    return st.builds(list.__add__, st.lists(st.one_of(stacking(depth)), min_size=1, max_size=4), block(depth))
-
-
 class Program(NamedTuple):
-    """A program's text, the actions of the driver that runs it, and whether async generator hooks are set meanwhile."""
+    """A program's text, the actions of the driver that runs it, and which async generator hooks are set meanwhile."""
 
     text: str
     actions: list
-    hooks: bool
+    hooks: str = "none"
 
     def __str__(self):
         return f"{self.text}drive('main', main(), {self.actions})  # asyncgen hooks: {self.hooks}\n"
 
 
-PROGRAMS = st.builds(
-    lambda body, actions, hooks: Program(render(body), actions, hooks),
-    st.lists(statement(3).filter(lambda node: len(node) > 2), min_size=1, max_size=4),
-    ACTIONS,
-    st.booleans(),
-)
+def render(tree):
+    """The program of a tree: (statements, actions, hooks)."""
+    body, actions, hooks = tree
+    writer = Writer()
+    writer.block("async def main():", body, Scope(), last=["return 'end'"])
+    return Program("\n".join(writer.lines) + "\n", actions, hooks)

@@ -64,6 +64,25 @@ def test_callback_of_a_stack_is_called_by_the_user(lib, is_ours):
     assert seen == [[frame for frame in expected if not (is_ours and frame[1])]]
 
 
+def test_frame_in_a_traceback_leads_back_to_the_user(lib, is_ours):
+    found = []
+
+    async def user():
+        async with lib.AsyncExitStack() as stack:
+            stack.push(lambda typ, value, traceback: found.append(traceback) or True)
+            stack.callback(fails)
+
+    def fails():
+        raise KeyError
+
+    run(user())
+    traceback = found[0]
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    assert traceback.tb_frame.f_code.co_name == "fails"
+    assert traceback.tb_frame.f_back.f_code.co_name == ("user" if is_ours else "_exit_wrapper")
+
+
 def test_warning_names_the_user_two_levels_up(lib, is_ours):
     @lib.asynccontextmanager
     async def manager():
@@ -174,6 +193,39 @@ def test_throw_with_three_arguments_warns_once_more_for_each_manager(lib, is_our
         assert type(catch(coroutine.throw, KeyError, KeyError(), None)) is KeyError
     # One by throw() itself, one by each async generator.
     assert len(caught) == 1 + nested + (nested if is_ours else 0)
+
+
+@pytest.mark.skipif(VERSION < (3, 12), reason="the form with three arguments is deprecated from 3.12 on")
+@pytest.mark.filterwarnings("ignore:the .type, exc, tb. signature:DeprecationWarning")
+def test_throw_with_three_arguments_reaches_an_iterator_as_one(lib, is_ours):
+    thrown = []
+
+    class Waiting:
+        def __await__(self):
+            return self
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return None
+
+        def throw(self, *arguments):
+            thrown.append(arguments)
+            raise arguments[-1] if len(arguments) == 1 else arguments[1]
+
+    class Closed:
+        async def aclose(self):
+            await Waiting()
+
+    async def user():
+        async with lib.aclosing(Closed()):
+            pass
+
+    error, coroutine = KeyError(), user()
+    coroutine.send(None)
+    assert catch(coroutine.throw, KeyError, error, None) is error
+    assert thrown == [(error,) if is_ours else (KeyError, error, None)]
 
 
 # Processes

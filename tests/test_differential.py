@@ -1,128 +1,76 @@
 """Random programs behave alike on the stdlib and on ours, observed as closely as `observer` can.
 
-The ordinary run tries the same few hundred programs each time.  ACONTEXTLIB_FUZZ_EXAMPLES=N tries N new ones, and
-`python tests/test_differential.py` goes on, a thousand by a thousand with a fresh seed each, until it finds one that
-differs.
-ACONTEXTLIB_FUZZ_LAST=FILE writes each program to a file before it runs, for when one crashes the interpreter.
+The ordinary run tries the same thousand programs each time.  New ones, any number of them in several processes:
+
+    python tests/test_differential.py --programs 1000000 --shards 2
+
+prints the seed and every program that differs, whole and made small; with that seed and `--only NUMBER` one program
+runs alone, and is printed before it does.
 """
 
 import argparse
-import difflib
 import os
 import random
+import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import fuzzing
 import implementations
 import pytest
-
-pytest.importorskip("hypothesis", reason="hypothesis makes the random programs")
-
-import hypothesis
+from found import FOUND
+from fuzzing import compare, differing, report, shrunk
+from grammar import HOOKS, WAYS, draw_program
 from helpers import DEBUG, PLAIN
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis.errors import NoSuchExample
-from observer import observe
-from programs import PROGRAMS, Program
+from programs import Program, Writer, render
 
-EXAMPLES = int(os.environ.get("ACONTEXTLIB_FUZZ_EXAMPLES", "0"))
+STDLIB = implementations.load("stdlib")
 # Debug interpreters take several times as long for each; where there is no GIL, so do collections, which visit the
 # whole heap.
-ORDINARY = 300 if PLAIN else 100 if DEBUG else 30
-LAST = os.environ.get("ACONTEXTLIB_FUZZ_LAST")
-QUIET = {
-    "deadline": None,
-    "database": None,
-    "phases": (Phase.generate, Phase.shrink),
-    "verbosity": Verbosity.quiet,
-    "report_multiple_bugs": False,
-    "suppress_health_check": list(HealthCheck),
-}
-STDLIB = implementations.load("stdlib")
+ORDINARY = 1000 if PLAIN else 300 if DEBUG else 30
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _others_frozen():
-    """Not here: hypothesis asks the collector who holds its random number generators."""
-
-
-def compare(program, one, other):
-    """Return None if a program behaves alike on both, or a text that shows it and where they part."""
-    if LAST:
-        Path(LAST).write_text(str(program))
-    expected = observe(one, program)
-    # Chains of contexts with a cycle make the stdlib loop for ever; test_unwinding.py shows what ours does there.
-    if expected is None:
-        return None
-    actual = observe(other, program)
-    if actual == expected:
-        return None
-    diff = difflib.unified_diff(expected, actual or ["hangs"], one.name, other.name, n=3, lineterm="")
-    numbered = "".join(f"{number:4} {line}\n" for number, line in enumerate(str(program).splitlines(), 1))
-    return f"this program behaves differently on {other.name}:\n{numbered}\n" + "\n".join(diff)
-
-
-def fuzz(other, examples, seed=None):
-    """Try that many programs on an implementation against the stdlib; without a seed always the same ones."""
-
-    @settings(max_examples=examples, derandomize=seed is None, **QUIET)
-    @given(PROGRAMS)
-    def alike(program):
-        difference = compare(program, STDLIB, other)
-        if difference:
-            pytest.fail(difference, pytrace=False)
-
-    if seed is not None:
-        hypothesis.seed(seed)(alike)()
-    else:
-        alike()
-
-
-@pytest.mark.parametrize("name", implementations.OURS)
-def test_random_programs_behave_as_on_the_stdlib(name, request):
-    given_seed = request.config.getoption("--hypothesis-seed", None)
-    seed = int(given_seed or random.SystemRandom().getrandbits(32)) if EXAMPLES else None
-    print(f"seed {seed}, {EXAMPLES or ORDINARY} programs")
-    fuzz(implementations.load(name), EXAMPLES or ORDINARY, seed)
-
-
-# Programs that once behaved differently.
-
-GENERATOR = """\
-@asynccontextmanager
-async def manager():
-    log('starts')
-    yield
-    log('leaving', await pause('leaving', 'generator'))
-
-async def main():
-    try:
-        raise new(ValueError)
-    except ValueError:
-        made = keep(manager())
-        drive('enter', made.__aenter__(), [])
-        drive('leave', made.__aexit__(None, None, None), {actions})
-"""
-FOUND = {
-    "throw before the start keeps out what the caller handles": [("throw", "KeyError")],
-    "throw at an await keeps out what the caller handles": [("send", None), ("throw", "KeyError")],
-    "StopIteration thrown before the start": [("throw", "StopIteration")],
-    "StopIteration thrown at an await": [("send", None), ("throw", "StopIteration")],
-}
+def test_random_programs_behave_as_on_the_stdlib():
+    others = [implementations.load(name) for name in implementations.OURS]
+    for number, tree, other in differing(0, range(ORDINARY), STDLIB, others):
+        pytest.fail(report(0, number, tree, STDLIB, other), pytrace=False)
 
 
 @pytest.mark.parametrize("name", implementations.OURS)
 @pytest.mark.parametrize("found", FOUND)
 def test_program_that_once_differed_behaves_as_on_the_stdlib(name, found):
-    program = Program(GENERATOR.format(actions=FOUND[found]), [], False)
+    program = Program(*FOUND[found])
     difference = compare(program, STDLIB, implementations.load(name))
     assert not difference, difference
 
 
-# The comparison itself: it sees no difference where there is none, and finds planted defects.
+# The programs.
 
-TRIES_MANY = pytest.mark.skipif(not PLAIN, reason="takes minutes on debug and free-threaded builds")
+
+def operations(node):
+    """The names of all operations of a tree, actions and managers among them."""
+    if isinstance(node, list):
+        return {name for item in node for name in operations(item)}
+    if isinstance(node, tuple) and node:
+        return {node[0]}.union(*(operations(item) for item in node[1:]))
+    return set()
+
+
+def test_every_operation_is_drawn():
+    trees = [draw_program(0, number) for number in range(3000)]
+    drawn = set().union(*(operations(body) | operations(actions) for body, actions, _ in trees))
+    written = {name.removeprefix("write_") for name in dir(Writer) if name.startswith("write_")}
+    made = {name.removeprefix("manager_") for name in dir(Writer) if name.startswith("manager_")}
+    assert written | made | set(WAYS) <= drawn
+    assert {hooks for _, _, hooks in trees} == set(HOOKS)
+
+
+def test_program_is_known_by_seed_and_number():
+    assert draw_program(5, 7) == draw_program(5, 7)
+    assert len({str(render(draw_program(seed, number))) for seed in range(3) for number in range(100)}) == 300
+
+
+# The comparison itself: it sees no difference where there is none, and finds planted defects.
 
 
 def disguised(cls):
@@ -138,8 +86,8 @@ def disguised(cls):
 class Same(STDLIB.AsyncExitStack):
     """A twin without a defect."""
 
-    async def __aexit__(self, *details):
-        return await super().__aexit__(*details)
+    def pop_all(self):
+        return super().pop_all()
 
 
 @disguised
@@ -147,7 +95,7 @@ class Reversed(STDLIB.AsyncExitStack):
     """Runs the oldest callback first."""
 
     def _push_exit_callback(self, callback, is_sync=True):
-        self._exit_callbacks.appendleft((is_sync, callback))
+        self._exit_callbacks.insert(0, (is_sync, callback))
 
 
 @disguised
@@ -185,7 +133,7 @@ class Forgetful(STDLIB._AsyncGeneratorContextManager):
 
     async def __aexit__(self, typ, value, traceback):
         suppressed = await super().__aexit__(typ, value, traceback)
-        if value is not None and not suppressed:
+        if isinstance(value, BaseException) and not suppressed:
             value.__traceback__ = None
         return suppressed
 
@@ -194,33 +142,31 @@ def twin(**changed):
     return SimpleNamespace(**{**vars(STDLIB), "name": "twin", **changed})
 
 
-def find(other, examples):
-    """The first program found to behave differently on `other`."""
-    limits = settings(max_examples=examples, derandomize=True, **{**QUIET, "phases": (Phase.generate,)})
-    return hypothesis.find(PROGRAMS, lambda program: compare(program, STDLIB, other) is not None, settings=limits)
+def find(other):
+    """The first of the ordinary programs that behaves differently on `other`, as a tree."""
+    return next((tree for _, tree, _ in differing(0, range(ORDINARY), STDLIB, [other])), None)
 
 
-@TRIES_MANY
 @pytest.mark.parametrize("stack", [Reversed, Unfixed, Unsuppressing, NoneForFalse], ids=lambda stack: stack.__doc__)
 def test_broken_stack_is_found(stack):
     other = twin(AsyncExitStack=stack)
-    program = find(other, 3000)
-    assert "behaves differently on twin" in compare(program, STDLIB, other)
+    assert "behaves differently on twin" in compare(render(find(other)), STDLIB, other)
 
 
-@TRIES_MANY
-def test_broken_manager_is_found():
+def test_broken_manager_is_found_and_made_small():
     def asynccontextmanager(function):
-        return lambda: Forgetful(function, (), {})
+        return lambda *args, **kwds: Forgetful(function, args, kwds)
 
-    program = find(twin(asynccontextmanager=asynccontextmanager), 3000)
-    assert "@asynccontextmanager" in program.text
+    other = twin(asynccontextmanager=asynccontextmanager)
+    tree = find(other)
+    small = render(shrunk(tree, STDLIB, other))
+    assert "behaves differently on twin" in compare(small, STDLIB, other)
+    assert "@asynccontextmanager" in small.text
+    assert small.text.count("\n") <= min(render(tree).text.count("\n"), 25)
 
 
-@TRIES_MANY
 def test_twin_without_defect_is_not_found():
-    with pytest.raises(NoSuchExample):
-        find(twin(AsyncExitStack=Same), 100)
+    assert not list(differing(0, range(ORDINARY // 10), STDLIB, [twin(AsyncExitStack=Same)]))
 
 
 def test_hanging_implementation_is_reported(monkeypatch):
@@ -229,28 +175,35 @@ def test_hanging_implementation_is_reported(monkeypatch):
             while True:
                 pass
 
-    monkeypatch.setattr("observer.HANG", 0.5)
-    program = Program("async def main():\n    async with AsyncExitStack():\n        pass\n", [], False)
+    monkeypatch.setattr("observer.HANG", 0.1)
+    program = Program("async def main():\n    async with AsyncExitStack():\n        pass\n", [])
     assert "+hangs" in compare(program, STDLIB, twin(AsyncExitStack=Endless))
+
+
+def test_programs_are_shared_among_processes():
+    command = [sys.executable, __file__, "--programs", "9", "--shards", "2", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done
+    assert "seed 3, programs 0 to 8, 2 processes" in done.stdout
+    assert "9 programs," in done.stdout.splitlines()[-1]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=1000, help="programs in each round")
-    parser.add_argument("--seed", type=int, help="run one round, with this seed; without it, rounds without end")
-    parser.add_argument("--implementation", choices=implementations.OURS, help="only this one")
+    parser.add_argument("--programs", type=int, default=100_000, help="how many")
+    parser.add_argument("--shards", type=int, default=os.cpu_count(), help="in how many processes")
+    parser.add_argument("--seed", type=int, help="a random one if left out; it is printed")
+    parser.add_argument("--start", type=int, default=0, help="the number of the first program")
+    parser.add_argument("--only", type=int, metavar="NUMBER", help="run this program of the seed, and print it")
     options = parser.parse_args()
-    names = [options.implementation] if options.implementation else implementations.OURS
-    while True:
-        seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
-        for name in names:
-            print(f"{name}: {options.examples} programs, seed {seed}", flush=True)
-            try:
-                fuzz(implementations.load(name), options.examples, seed)
-            except pytest.fail.Exception as failure:
-                sys.exit(str(failure))
-        if options.seed is not None:
-            break
+    seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
+    if options.only is None:
+        numbers = range(options.start, options.start + options.programs)
+        sys.exit(fuzzing.run(numbers, options.shards, seed, implementations.NAMES) > 0)
+    print(render(draw_program(seed, options.only)), flush=True)
+    others = [implementations.load(name) for name in implementations.OURS]
+    texts = [report(seed, *found[:2], STDLIB, found[2]) for found in differing(seed, [options.only], STDLIB, others)]
+    sys.exit("\n".join(texts) or 0)
 
 
 if __name__ == "__main__":

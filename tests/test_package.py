@@ -58,9 +58,7 @@ def sdist(tmp_path_factory):
     if importlib.util.find_spec("setuptools") is None:
         pytest.skip("setuptools is not installed")
     folder = tmp_path_factory.mktemp("sdist")
-    leave_out = shutil.ignore_patterns(
-        ".*_cache", ".git", ".hypothesis", ".nox", ".venv", "*.egg-info", "build", "dist"
-    )
+    leave_out = shutil.ignore_patterns(".*_cache", ".git", ".nox", ".venv", "*.egg-info", "build", "dist")
     shutil.copytree(ROOT, folder / "project", ignore=leave_out)
     return build("sdist", folder / "project", folder / "dist")
 

@@ -1,0 +1,119 @@
+"""Compare random programs on contextlib and on this package: a few, or a million in several processes.
+
+A program is known by the seed of its run and its own number, whatever the number of processes is.
+"""
+
+import difflib
+import gc
+import multiprocessing
+import queue
+import sys
+import time
+
+import implementations
+from grammar import draw_program, shrink
+from observer import compiled, observe_watched, watching
+from programs import render
+
+TELL = 60  # seconds between two reports of a run
+
+
+def records(program, one, others):
+    """What each did, None for one that hangs; the others do not run where the first hangs."""
+    code = compiled(program)
+    with watching():
+        expected = observe_watched(one, program, code)
+        # Chains of contexts with a cycle make the stdlib loop for ever; test_unwinding.py shows what ours does there.
+        return expected, [expected and observe_watched(other, program, code) for other in others]
+
+
+def compare(program, one, other):
+    """Return None if a program behaves alike on both, or a text that shows it and where they part."""
+    expected, actual = records(program, one, [other])
+    if expected is None or actual == [expected]:
+        return None
+    diff = difflib.unified_diff(expected, actual[0] or ["hangs"], one.name, other.name, n=3, lineterm="")
+    numbered = "".join(f"{number:4} {line}\n" for number, line in enumerate(str(program).splitlines(), 1))
+    return f"this program behaves differently on {other.name}:\n{numbered}\n" + "\n".join(diff)
+
+
+def differing(seed, numbers, one, others, progress=None):
+    """Run programs and yield those that differ: (number, tree, the first that it differs on).
+
+    `progress` gets the number of the program that is running, how many were compared and how many left out.
+    """
+    progress = progress if progress is not None else [0, 0, 0]
+    with watching():
+        for number in numbers:
+            progress[0] = number
+            tree = draw_program(seed, number)
+            expected, actual = records(render(tree), one, others)
+            progress[1 if expected is not None else 2] += 1
+            if expected is not None and any(record != expected for record in actual):
+                yield (
+                    number,
+                    tree,
+                    next(other for other, record in zip(others, actual, strict=True) if record != expected),
+                )
+
+
+def shrunk(tree, one, other):
+    """A smaller program that differs, too."""
+    return shrink(tree, lambda smaller: compare(render(smaller), one, other) is not None)
+
+
+def report(seed, number, tree, one, other):
+    """All that there is to say about a program that differs."""
+    whole, small = render(tree), render(shrunk(tree, one, other))
+    return (
+        f"--- seed {seed}, program {number}: {compare(whole, one, other)}\n\n"
+        f"--- seed {seed}, program {number}, made small: {compare(small, one, other)}\n"
+    )
+
+
+def work(seed, numbers, names, progress, found):
+    """One process of a run: puts each report, and None at the end."""
+    one, *others = [implementations.load(name) for name in names]
+    gc.collect()
+    for number, tree, other in differing(seed, numbers, one, others, progress):
+        found.put(report(seed, number, tree, one, other))
+    found.put(None)
+
+
+def start_worker(context, seed, numbers, names, found):
+    progress = context.RawArray("q", 3)
+    worker = context.Process(target=work, args=(seed, numbers, names, progress, found), daemon=True)
+    worker.start()
+    return worker, progress
+
+
+def run(numbers, shards, seed, names):
+    """Run those programs in that many processes; print what is found and return how much that is."""
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    began = told = time.monotonic()
+    version = sys.version.split()[0]
+    print(f"{version}: seed {seed}, programs {numbers[0]} to {numbers[-1]}, {shards} processes", flush=True)
+    workers = [start_worker(context, seed, numbers[index::shards], names, found) for index in range(shards)]
+    failures, ended = 0, 0
+    while ended < shards:
+        try:
+            text = found.get(timeout=1)
+        except queue.Empty:
+            for worker, progress in workers:
+                if worker.exitcode:
+                    print(f"a process ended with {worker.exitcode} at program {progress[0]} of seed {seed}", flush=True)
+                    return failures + 1
+        else:
+            ended += text is None
+            failures += text is not None
+            print(end=text or "", flush=True)
+        now = time.monotonic()
+        if now - told > TELL or ended == shards:
+            told = now
+            done, left = (sum(progress[at] for _, progress in workers) for at in (1, 2))
+            pace = f"{done / (now - began):.0f} a second"
+            print(f"{version}: {done} programs, {pace}, {left} left out, {failures} differ", flush=True)
+    for worker, _ in workers:
+        worker.join()
+    return failures

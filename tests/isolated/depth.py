@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import implementations
-from helpers import run
+from helpers import Pause, run
 
 DEPTH = 60_000  # a C stack of 8 MB has room for less than 140 bytes of each level
 # From 3.14 on the interpreter watches the stack itself, so a small one shows the same in less time.
@@ -266,6 +266,74 @@ def values_in_values(lib):
     held = None
     for _ in range(DEPTH):
         held = lib.nullcontext(lib.aclosing(held))
+
+
+# -- at the limit --
+
+
+def program(lib, log):
+    """Uses everything, and returns when all of it was left again."""
+
+    @lib.asynccontextmanager
+    async def function(name, **kwds):
+        log.append(f"+{name}")
+        await Pause()
+        try:
+            yield name
+        except LookupError:
+            await Pause()
+        finally:
+            log.append(f"-{name}")
+
+    @lib.asynccontextmanager
+    async def twice():
+        yield
+        yield
+
+    async def numbers():
+        yield 1
+
+    async def main():
+        async with lib.AsyncExitStack() as stack:
+            await stack.enter_async_context(function(1))
+            other = stack.pop_all()
+            inner = await stack.enter_async_context(lib.AsyncExitStack())
+            inner.push_async_callback(other.aclose)
+            stack.callback(log.append, "callback")
+            len(stack._exit_callbacks)
+            async with function(2, key=3), lib.nullcontext(), lib.aclosing(numbers()) as found:
+                async for _ in found:
+                    pass
+                await function(4)(stack.__aenter__)()
+                raise KeyError
+        try:
+            async with twice():
+                pass
+        except RuntimeError as exc:
+            log.append(str(exc))
+
+    run(main())
+    return log
+
+
+@long
+def at_each_distance_from_the_limit(lib):
+    """However few frames are left: done or RecursionError, and the next time it is done as ever."""
+    expected, limit = program(lib, []), sys.getrecursionlimit()
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1
+    done = 0
+    for left in range(3, 60):
+        try:
+            sys.setrecursionlimit(depth + left)
+            done += program(lib, []) == expected
+        except RecursionError:
+            pass
+        finally:
+            sys.setrecursionlimit(limit)
+        assert program(lib, []) == expected, left
+    assert done > 40
 
 
 def play(function, lib):

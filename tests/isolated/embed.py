@@ -107,7 +107,7 @@ def main(rounds):
             print(f"{rounds} interpreters with {module}: {left}")
     # Interpreters that keep every interned string for ever leave a quarter of a megabyte themselves; the names in our
     # code are among those strings.
-    most = 4096 if growth["contextlib"] < 65536 else 16384
+    most = 4096 if growth["contextlib"] < 65536 else 32768
     return references["_acontextlib"] > references["contextlib"] or growth["_acontextlib"] > growth["contextlib"] + most
 
 

@@ -107,7 +107,7 @@ def main(rounds):
     print(f"{PARALLEL * rounds} interpreters left, each, blocks and references:")
     print(f"  with contextlib {theirs[0]:.1f} {theirs[1]:.1f}, with _acontextlib {ours[0]:.1f} {ours[1]:.1f}")
     # Some interpreters keep every interned string for ever, thousands each: the names in our code are among them.
-    most = 0.9 if theirs[0] < 100 else 100
+    most = 0.9 if theirs[0] < 100 else 500
     return ours[0] > theirs[0] + most or ours[1] > theirs[1] + 0.9
 
 

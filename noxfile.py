@@ -271,6 +271,41 @@ def bench(session):
     session.run("python", "benchmarks/bench.py", *(session.posargs or ["--quick"]))
 
 
+MEMCHECKED = COVERED = ["3.11", "3.13", "3.15"]
+COVERAGE = Path("build", "coverage")
+
+
+@nox.session(python=MEMCHECKED)
+def valgrind(session):
+    """Scripts of tests/isolated/ under valgrind's memcheck; arguments are names of scripts, only those."""
+    session.env["CFLAGS"] = "-O1 -g -UNDEBUG"
+    install(session)
+    session.run("python", "checks/memcheck.py", session.create_tmp(), *session.posargs)
+
+
+@nox.session(python=False)
+def coverage(session):
+    """The lines and branches of the C files that the suite runs, on three interpreters together."""
+    shutil.rmtree(COVERAGE, ignore_errors=True)
+    for version in COVERED:
+        session.notify(f"count-{version}", session.posargs)
+    session.notify("covered", [])
+
+
+@nox.session(python=COVERED, default=False)
+def count(session):
+    """A part of `coverage`: the suite on one interpreter; arguments go to pytest."""
+    session.install(*requirements(session, "test"), *(need for need in EXTRAS["dev"] if need.startswith("gcovr")))
+    session.run("python", "checks/coverage.py", "count", str(COVERAGE), session.python, *session.posargs)
+
+
+@nox.session(python=DEFAULT, default=False)
+def covered(session):
+    """A part of `coverage`: put together what was counted, and say whether it is enough."""
+    session.install(*(need for need in EXTRAS["dev"] if need.startswith("gcovr")))
+    session.run("python", "checks/coverage.py", "report", str(COVERAGE))
+
+
 @nox.session(python=DEFAULT)
 def analyze(session):
     """The static analyzers over all C files, for the oldest and the newest interpreter; or for those given."""

@@ -1,9 +1,11 @@
 """Measure which lines and branches of the C files the tests run: gcov over the suite, several interpreters together.
 
-    python checks/coverage.py FOLDER PYTHON...
+    python checks/coverage.py count FOLDER NAME [PYTEST ARGUMENT...]
+    python checks/coverage.py report FOLDER
 
-Each interpreter has the test extras, and gcovr is on PATH.  FOLDER gets a build for each and the report, index.html.
-Exit status 1: a test failed, or less is covered than is demanded.
+The first builds the extension for this interpreter in FOLDER/NAME, runs the tests and writes what was counted to
+FOLDER/NAME.json. The second puts all that was counted together, prints it, writes FOLDER/index.html, and demands the
+figures below. gcovr is on PATH.
 """
 
 import os
@@ -17,48 +19,43 @@ LINES, BRANCHES = 98, 90  # per cent
 # As it is written, without the assertions, whose branches are not meant to be taken; threads count together.
 FLAGS = "--coverage -O0 -g -DNDEBUG -fprofile-update=atomic -fprofile-abs-path"
 LEFT_OUT = [f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "examples", "package", "source", "typing")]
-# Macros of the interpreter whose branches are not ours.
-EXCLUDED_BRANCHES = r".*\b(Py_CLEAR|Py_VISIT|Py_SETREF|Py_XSETREF)\("
+# Macros of the interpreter with branches that are not ours: whether there is something to release, and whether the
+# collector wants to stop.
+MACROS = r".*\b(Py_CLEAR|Py_VISIT|Py_SETREF|Py_XSETREF)\("
 
 
-def build(python, copy):
+def build(copy):
     shutil.rmtree(copy, ignore_errors=True)
     left_out = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "*.so", "build", "dist", "wheelhouse")
     shutil.copytree(ROOT, copy, ignore=left_out)
     env = {**os.environ, "CC": "gcc", "CFLAGS": FLAGS, "LDFLAGS": "--coverage"}
-    command = [python, "setup.py", "-q", "build_ext", "--inplace", "--build-temp", "objects"]
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", "--build-temp", "objects"]
     subprocess.run(command, cwd=copy, env=env, check=True)
 
 
-def run(python, copy):
-    """Run the tests in the copy; returns whether all passed."""
-    done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEFT_OUT], cwd=copy)
-    return done.returncode == 0
+def count(folder, name, *arguments):
+    copy = folder / name
+    build(copy)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEFT_OUT, *arguments]
+    status = subprocess.run(command, cwd=copy).returncode
+    gcovr = ["gcovr", "-q", "--root", copy, "--json", folder / f"{name}.json", copy / "objects"]
+    subprocess.run(gcovr, cwd=copy, check=True)
+    return status
 
 
-def collect(copy, report):
-    """Write what was counted in the copy as gcovr's JSON."""
-    subprocess.run(["gcovr", "-q", "--root", copy, "--json", report, copy / "objects"], cwd=copy, check=True)
-
-
-def main(folder, pythons):
-    folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    reports, passed = [], True
-    for number, python in enumerate(pythons):
-        copy, report = folder / f"build-{number}", folder / f"{number}.json"
-        build(python, copy)
-        passed &= run(python, copy)
-        collect(copy, report)
-        reports += ["--add-tracefile", report]
-    options = [*reports, "--root", ROOT, "--filter", "_acontextlib/csrc/"]
-    options += ["--exclude-branches-by-pattern", EXCLUDED_BRANCHES]
-    outputs = ["--txt", "-", "--txt-summary", "--html-details", folder / "index.html"]
-    demands = ["--fail-under-line", str(LINES), "--fail-under-branch", str(BRANCHES)]
-    done = subprocess.run(["gcovr", *options, *outputs, *demands], cwd=ROOT)
-    print("the report:", folder / "index.html")
-    return 0 if passed and done.returncode == 0 else 1
+def report(folder):
+    counted = sorted(folder.glob("*.json"))
+    print("counted by:", *(path.stem for path in counted))
+    command = ["gcovr", "--root", ROOT, "--filter", "_acontextlib/csrc/", "--exclude-branches-by-pattern", MACROS]
+    for path in counted:
+        command += ["--add-tracefile", path]
+    command += ["--txt", "-", "--txt-summary", "--html-details", folder / "index.html", "--json", folder / "all.json"]
+    command += ["--fail-under-line", str(LINES), "--fail-under-branch", str(BRANCHES)]
+    return subprocess.run(command, cwd=ROOT).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    action, folder, *rest = sys.argv[1:]
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.exit({"count": count, "report": report}[action](folder, *rest))

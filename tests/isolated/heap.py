@@ -59,6 +59,9 @@ def main(times):
     if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         print("skipped: mallinfo2() is that of glibc 2.33 and later")
         return SKIPPED
+    if bytes_in_use() == 0:
+        print("skipped: a sanitizer has malloc() replaced")
+        return SKIPPED
     if os.environ.get("PYTHONMALLOC") != "malloc":
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **SETTINGS})
     warnings.simplefilter("ignore")

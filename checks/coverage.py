@@ -38,7 +38,7 @@ def count(folder, name, *arguments):
     build(copy)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEFT_OUT, *arguments]
     status = subprocess.run(command, cwd=copy).returncode
-    gcovr = ["gcovr", "-q", "--root", copy, "--json", folder / f"{name}.json", copy / "objects"]
+    gcovr = ["gcovr", "--root", copy, "--json", folder / f"{name}.json", copy / "objects"]
     subprocess.run(gcovr, cwd=copy, check=True)
     return status
 

@@ -1,11 +1,11 @@
 """The extension module as such: all of its state is its own, and goes with it."""
 
 import gc
-import subprocess
 import sys
 import textwrap
 import weakref
 
+import processes
 import pytest
 from helpers import FREE_THREADED, VERSION
 from implementations import copy_of_core
@@ -103,6 +103,5 @@ def test_subinterpreters_import_it(own_gil, tmp_path):
             _interpreters.destroy(interpreter)
         print("done")
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), "isolated" if own_gil else "legacy"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    done = processes.python("-c", textwrap.dedent(script), "isolated" if own_gil else "legacy", cwd=tmp_path)
+    assert (done.status, done.stdout) == (0, "done\n"), done.stderr

@@ -266,6 +266,7 @@ def test_wrong_throw_of_generatorexit_is_refused(lib, stdlib, args):
         return repr(outcome(entering.throw, *args))
 
     assert thrown(lib) == thrown(stdlib)
+    gc.collect()
 
 
 @pytest.mark.skipif(VERSION < (3, 13), reason="before, close() leaves the standard library's generator as it is")

@@ -25,6 +25,8 @@ RELEASES = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 # Debug builds check reference counts and run the extension's assertions; the free-threaded build has other internals.
 SPECIAL = ["3.13t", "python3.14d", "python3.15d"]
 NEWEST_CHECKED = "3.13"  # where a session needs one interpreter only
+# Free-threaded and built with ThreadSanitizer by clang, which then has to build the extension, too.
+THREAD_SANITIZED = "python3.13tsan"
 
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -62,6 +64,7 @@ def put_on_path(interpreters):
 # Never a download: a session for an interpreter that is not here is skipped.
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
 INTERPRETERS = put_on_path([*RELEASES, *SPECIAL])
+put_on_path([THREAD_SANITIZED])
 DEFAULT = NEWEST_CHECKED if NEWEST_CHECKED in INTERPRETERS else None
 
 
@@ -170,6 +173,52 @@ def sanitizer_build(session):
 
 
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+
+
+@nox.session(python=["3.13t", NEWEST_CHECKED])
+def stress(session):
+    """Threads on shared objects, both drives, for minutes; arguments go to tests/stress/sharing.py."""
+    session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"
+    install(session)
+    for drive in ("direct", "public"):
+        env = {"ACONTEXTLIB_DRIVE": drive}
+        session.run("python", "tests/stress/sharing.py", *(session.posargs or ["--seconds", "10"]), env=env)
+
+
+@nox.session(python="3.13t")
+def threads(session):
+    """The suite without a GIL, each test in four threads at once; arguments go to pytest."""
+    install(session, "test", "threads")
+    options = ("-q", "-p", "no:cacheprovider", "--parallel-threads=4")
+    session.run("python", "-m", "pytest", *options, *NOT_ABOUT_BEHAVIOUR, *session.posargs)
+
+
+@nox.session(python=THREAD_SANITIZED)
+def tsan(session):
+    """Threads on shared objects under ThreadSanitizer; arguments go to tests/stress/sharing.py.
+
+    Only reports in which a function of ours stands count: the interpreter has races of its own.
+    """
+    clang = shutil.which("clang-16") or shutil.which("clang")
+    if clang is None:
+        session.error("needs the clang that the interpreter was built with")
+    flags = "-fsanitize=thread"
+    session.env.update(CC=clang, LDSHARED=f"{clang} -shared", LDFLAGS=flags, CFLAGS=f"{flags} -O1 -g -UNDEBUG")
+    install(session)
+    reports = Path(session.create_tmp(), "reports").absolute()
+    failed = []
+    for drive in ("direct", "public"):
+        shutil.rmtree(reports, ignore_errors=True)
+        reports.mkdir()
+        env = {"ACONTEXTLIB_DRIVE": drive, "TSAN_OPTIONS": f"exitcode=0:history_size=4:log_path={reports / 'race'}"}
+        options = session.posargs or ["--seconds", "3", "--threads", "4"]
+        session.run("python", "tests/stress/sharing.py", *options, env=env)
+        for report in reports.iterdir():
+            said = report.read_text(errors="replace").split("=" * 18 + "\n")
+            failed += [text for text in said if "_core." in text]
+    if failed:
+        print(*failed, sep="\n")
+        session.error(f"{len(failed)} reports, see above")
 
 
 @nox.session(python=["3.11", "python3.14d", "python3.15d"])

@@ -242,7 +242,7 @@ stack_pop_all(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     if (overrides < 0) {
         return NULL;
     }
-    bool missing = self->is_public && self->callbacks == NULL;
+    bool missing = actx_stack_is_public(self) && actx_pointer_load(&self->callbacks) == NULL;
     if (nargs != 0 || kwnames != NULL || missing || (overrides & OVERRIDES_ENTRIES) != 0) {
         return actx_call_with_self(state->stack_twins[STACK_POP_ALL], op, args, nargs, kwnames);
     }

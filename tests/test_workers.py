@@ -52,13 +52,14 @@ def pools(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments", [["program.py"], ["-m", "program"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["program.py", "fork", "spawn", "forkserver"], ["-m", "program", "forkserver"]], ids=" ".join
+)
 def test_workers_of_multiprocessing_have_ours_by_each_start_method(pools, arguments):
     """The same as under python, but for the type of a method, by which the classes differ."""
-    arguments = [*arguments, "fork", "spawn", "forkserver"]
     plain = python(*arguments, cwd=pools, options=KEEP_FORK_QUIET)
     assert (plain.status, plain.stderr) == (0, "")
-    assert plain.stdout.count("function function") == 6
+    assert plain.stdout.count("function function") == 2 * sum("program" not in each for each in arguments[1:])
     expected = plain.stdout.replace(" function function", " method method")
     assert accelerated(*arguments, cwd=pools, options=KEEP_FORK_QUIET) == (0, expected, "")
 
@@ -172,21 +173,22 @@ time.sleep(60)
 
 # pytest
 
+# Two pass if they have ours.
 TESTS = """
 import contextlib
 from contextlib import AsyncExitStack
 import early
 
 def test_objects():
-    assert type(contextlib.AsyncExitStack.push).__name__ == type(AsyncExitStack.push).__name__ == "{kind}"
+    assert type(contextlib.AsyncExitStack.push).__name__ == type(AsyncExitStack.push).__name__ == "method"
 
 def test_what_was_imported_early():
-    assert type(early.AsyncExitStack.push).__name__ == type(early.inner()).__name__ == "{kind}"
+    assert type(early.AsyncExitStack.push).__name__ == type(early.inner()).__name__ == "method"
 
 def test_that_fails():
     assert AsyncExitStack is None
 """
-EARLY = """
+PLUGIN = """
 from contextlib import AsyncExitStack
 
 def inner():
@@ -195,57 +197,51 @@ def inner():
 
 
 @pytest.fixture
-def tests(tmp_path):
-    """A folder with tests of which two pass if they have ours, and a plugin that has the names before."""
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider -q\n")
-    (tmp_path / "early.py").write_text(EARLY)
-    (tmp_path / "conftest.py").write_text(
-        TESTS.format(kind="method").partition("def ")[0] + "test = test_objects = 0\n"
-    )
-    (tmp_path / "test_it.py").write_text(TESTS.format(kind="method"))
-    return tmp_path
+def run_pytest(tmp_path):
+    """A function that runs the tests above, with two plugins to name if wanted; returns status and output."""
+    (tmp_path / "conftest.py").write_text("from contextlib import AsyncExitStack")
+    (tmp_path / "test_it.py").write_text(TESTS)
+    for name in ("early", "late"):
+        (tmp_path / f"{name}.py").write_text(PLUGIN)
+
+    def run_pytest(run, *arguments):
+        # The plugins of this environment have nothing to do with it, and take a second each time.
+        outcome = run(
+            *arguments, cwd=tmp_path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS="-p no:cacheprovider"
+        )
+        assert outcome.stderr == ""
+        return outcome.status, outcome.stdout
+
+    return run_pytest
 
 
-# The plugins of this environment have nothing to do with it, and take a second each time.
-ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+def test_pytest_runs_as_a_program(run_pytest):
+    status, said = run_pytest(accelerated, "-m", "pytest")
+    assert status == 1
+    assert re.search(r"=+ 1 failed, 2 passed in", said)
+    assert "acontextlib" not in said
 
 
-def results(outcome):
-    """Exit status and the numbers at the end."""
-    assert outcome.stderr == ""
-    return outcome.status, re.sub(r" in [\d.]+s", "", outcome.stdout.splitlines()[-1])
-
-
-def test_pytest_runs_as_a_program(tests):
-    assert results(accelerated("-m", "pytest", cwd=tests, **ALONE)) == (1, "1 failed, 2 passed")
-    assert results(python("-m", "pytest", cwd=tests, **ALONE)) == (1, "3 failed")
-    assert results(accelerated("-m", "pytest", "-k", "fails", "--co", cwd=tests, **ALONE))[0] == 0
-    assert accelerated("-m", "pytest", "missing.py", cwd=tests, **ALONE).status == 4
-
-
-@pytest.mark.parametrize("order", [["early", "_acontextlib.pytest"], ["_acontextlib.pytest", "early"]], ids=" ".join)
-def test_plugin_installs_before_collection_and_says_what_it_found(tests, order):
-    options = [option for name in order for option in ("-p", name)]
-    outcome = python("-m", "pytest", *options, "-o", "addopts=-p no:cacheprovider", cwd=tests, **ALONE)
-    assert (outcome.status, outcome.stderr) == (1, "")
-    assert re.search(r"=+ 1 failed, 2 passed in", outcome.stdout)
-    header = re.findall(r"^acontextlib.*", outcome.stdout, re.MULTILINE)
-    assert re.fullmatch(r"acontextlib: c, (?:direct|public) drive", header[0])
+def test_plugin_installs_before_collection_and_says_what_it_found(run_pytest):
+    status, said = run_pytest(python, "-m", "pytest", "-p", "early", "-p", "_acontextlib.pytest", "-p", "late")
+    assert status == 1
+    assert re.search(r"=+ 1 failed, 2 passed in", said)
+    what, found = re.findall(r"^acontextlib.*", said, re.MULTILINE)
+    assert re.fullmatch(r"acontextlib: c, (?:direct|public) drive", what)
     # pytest itself has imported something, too; what depends on its version.
-    assert " early:AsyncExitStack" in "".join(header[1:]) if order[0] == "early" else "early:" not in "".join(header)
+    assert re.search(r"[: ]early:AsyncExitStack", found)
+    assert "late:" not in found
 
 
-def test_plugin_takes_ours_out_at_the_end_unless_they_were_there_before(tests):
+def test_plugin_takes_ours_out_at_the_end_unless_they_were_there_before(run_pytest):
     program = """
-import contextlib, sys
-import _acontextlib, pytest
-if "before" in sys.argv:
-    _acontextlib.install()
-for number in range(2):
+import contextlib, _acontextlib, pytest
+for installed_before in (False, True, False):
+    if installed_before:
+        _acontextlib.install()
     print(pytest.main(["-p", "_acontextlib.pytest", "-k", "objects"]) == 0)
     print(contextlib.AsyncExitStack is _acontextlib.AsyncExitStack)
+    _acontextlib.uninstall()
 """
-    outcome = python("-c", program, cwd=tests, **ALONE)
-    assert re.findall("^(?:True|False)$", outcome.stdout, re.MULTILINE) == ["True", "False"] * 2
-    outcome = python("-c", program, "before", cwd=tests, **ALONE)
-    assert re.findall("^(?:True|False)$", outcome.stdout, re.MULTILINE) == ["True", "True"] * 2
+    _, said = run_pytest(python, "-c", program)
+    assert re.findall("^(?:True|False)$", said, re.MULTILINE) == ["True", "False", "True", "True", "True", "False"]

@@ -328,7 +328,7 @@ COVERAGE = Path("build", "coverage")
 def valgrind(session):
     """Scripts of tests/isolated/ under valgrind's memcheck; arguments are names of scripts, only those."""
     session.env["CFLAGS"] = "-O1 -g -UNDEBUG"
-    install(session)
+    install(session, "test")
     session.run("python", "checks/memcheck.py", session.create_tmp(), *session.posargs)
 
 

@@ -19,9 +19,9 @@ LINES, BRANCHES = 98, 90  # per cent
 # As it is written, without the assertions, whose branches are not meant to be taken; threads count together.
 FLAGS = "--coverage -O0 -g -DNDEBUG -fprofile-update=atomic -fprofile-abs-path"
 LEFT_OUT = [f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "examples", "package", "source", "typing")]
-# Macros of the interpreter with branches that are not ours: whether there is something to release, and whether the
-# collector wants to stop.
-MACROS = r".*\b(Py_CLEAR|Py_VISIT|Py_SETREF|Py_XSETREF)\("
+# Macros with branches that are the interpreter's: whether there is something to release, whether the collector wants to
+# stop, whether deallocators are nested too deeply.
+MACROS = r".*\b(Py_CLEAR|Py_VISIT|Py_SETREF|Py_XSETREF|STATE_REFERENCES|Py_TRASHCAN_BEGIN)\("
 
 
 def build(copy):

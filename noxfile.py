@@ -172,6 +172,8 @@ def sanitizer_build(session):
     return {"LD_PRELOAD": " ".join(found), "PYTHONMALLOC": "malloc"}
 
 
+# They fill stacks, whose frames are several times as large then, or start one interpreter after the other.
+SLOW_UNDER_SANITIZERS = [f"--ignore=tests/test_{name}.py" for name in ("debugging", "depth", "main", "workers")]
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 
 
@@ -236,7 +238,7 @@ def sanitize(session):
     # Reports go to files: pytest keeps to itself what a process that dies has said.
     env["ASAN_OPTIONS"] = f"detect_leaks=0:detect_stack_use_after_return=1:log_path={reports / 'address'}"
     env["UBSAN_OPTIONS"] = f"print_stacktrace=1:log_path={reports / 'undefined'}"
-    tests = (*NOT_ABOUT_BEHAVIOUR, *session.posargs)
+    tests = (*NOT_ABOUT_BEHAVIOUR, *SLOW_UNDER_SANITIZERS, *session.posargs)
     failed = False
     try:
         session.run("python", "-m", "pytest", "-p", "no:cacheprovider", *tests, env=env)

@@ -79,7 +79,7 @@ async def test_exit_without_enter_runs_to_the_first_yield_and_complains(lib):
             log.append("closed")
 
     cm = manager()
-    with pytest.raises(RuntimeError, match="^generator didn't stop$"):
+    with pytest.raises(RuntimeError, match="(?m)^generator didn't stop$"):
         await cm.__aexit__(None, None, None)
     assert log == ["started", "closed"]
     assert cm.args == ()
@@ -112,7 +112,7 @@ async def test_leaving_twice_is_quiet_without_an_error_and_complains_with_one(li
     assert await cm.__aexit__(None, None, None) is False
     assert await cm.__aexit__(None, None, None) is False
     error = ValueError()
-    with pytest.raises(RuntimeError, match=r"^generator didn't stop after athrow\(\)$") as caught:
+    with pytest.raises(RuntimeError, match=r"(?m)^generator didn't stop after athrow\(\)$") as caught:
         await cm.__aexit__(ValueError, error, None)
     assert caught.value.__context__ is None
 
@@ -127,7 +127,7 @@ async def test_leaving_after_an_error_left_is_quiet_or_complains(lib):
     await cm.__aenter__()
     assert await cm.__aexit__(ValueError, ValueError(), None) is False
     assert await cm.__aexit__(None, None, None) is False
-    with pytest.raises(RuntimeError, match=r"^generator didn't stop after athrow\(\)$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^generator didn't stop after athrow\(\)$"):
         await cm.__aexit__(ValueError, ValueError(), None)
 
 
@@ -139,7 +139,7 @@ async def test_generator_closed_before_entering_did_not_yield(lib):
 
     cm = manager()
     await cm.gen.aclose()
-    with pytest.raises(RuntimeError, match="^generator didn't yield$"):
+    with pytest.raises(RuntimeError, match="(?m)^generator didn't yield$"):
         await cm.__aenter__()
 
 
@@ -156,7 +156,7 @@ async def test_generator_closed_while_open_leaves_quietly_or_complains(lib):
     cm = manager()
     await cm.__aenter__()
     await cm.gen.aclose()
-    with pytest.raises(RuntimeError, match=r"^generator didn't stop after athrow\(\)$"):
+    with pytest.raises(RuntimeError, match=r"(?m)^generator didn't stop after athrow\(\)$"):
         await cm.__aexit__(ValueError, ValueError(), None)
 
 

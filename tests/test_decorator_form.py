@@ -312,10 +312,10 @@ async def test_manager_that_does_not_yield_or_stop_fails_the_call(lib):
     async def function():
         called.append(True)
 
-    with pytest.raises(RuntimeError, match="^generator didn't yield$"):
+    with pytest.raises(RuntimeError, match="(?m)^generator didn't yield$"):
         await never()(function)()
     assert called == []
-    with pytest.raises(RuntimeError, match="^generator didn't stop$"):
+    with pytest.raises(RuntimeError, match="(?m)^generator didn't stop$"):
         await twice()(function)()
     assert called == [True]
 

@@ -370,6 +370,33 @@ actx_manager_delete_call(ManagerObject *self)
     return missing != NULL ? delete_missing(self, missing) : 0;
 }
 
+bool
+actx_manager_keeps_call(ManagerObject *self)
+{
+    return actx_pointer_load(&self->func) != NULL;
+}
+
+bool
+actx_manager_was_entered(ManagerObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self), *manager_type = self->state->manager_type;
+    PyObject *args = self->state->names.args;
+    bool missing;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    missing = self->func == NULL;
+    if (type == manager_type) {
+        missing = missing && self->form == ARGS_NONE;
+    }
+    else {  // entered attribute by attribute
+        missing = missing && self->items[PUBLIC_ARGS] == NULL && self->items[PUBLIC_KWDS] == NULL;
+    }
+    Py_END_CRITICAL_SECTION();
+    PyObject *exc = PyErr_GetRaisedException();  // which the lookup might forget
+    bool is_ours = _PyType_Lookup(type, args) == _PyType_Lookup(manager_type, args);
+    PyErr_SetRaisedException(exc);
+    return missing && is_ours;
+}
+
 PyObject *
 actx_manager_gen(ManagerObject *self)
 {

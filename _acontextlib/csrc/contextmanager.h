@@ -99,6 +99,13 @@ PyObject *actx_manager_gen(ManagerObject *self);
 /* `del self.args, self.kwds, self.func`: 0, or -1 with the AttributeError about the first that is missing. */
 int actx_manager_delete_call(ManagerObject *self);
 
+/* Whether the function is still kept, as it is until the manager is entered. */
+bool actx_manager_keeps_call(ManagerObject *self);
+
+/* Whether the function and the arguments are missing because the manager was entered, and not for another reason: they
+   may have been deleted, or a subclass may keep them elsewhere.  For when an exception is raised. */
+bool actx_manager_was_entered(ManagerObject *self);
+
 /* -- manager_attributes.c -- */
 
 extern const MethodDef actx_manager_recreate;
@@ -112,7 +119,7 @@ extern PyGetSetDef actx_manager_getset[];
 enum { MANAGER_REF_TYPE, MANAGER_REF_VALUE, MANAGER_REF_TRACEBACK };
 
 AwaitOutcome actx_manager_enter_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value);
-AwaitOutcome actx_manager_enter_end(AwaitableObject *self, AwaitOutcome outcome, PyObject **value);
+AwaitOutcome actx_manager_enter_end(ManagerObject *cm, AwaitOutcome outcome);
 AwaitOutcome actx_manager_exit_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value);
 AwaitOutcome actx_manager_exit_end(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome, PyObject **value);
 

@@ -5,12 +5,23 @@
    that stand there. */
 #include "contextmanager.h"
 #include "errors.h"
+#include "notes.h"
 
 /* -- __aenter__ -- */
 
+/* Add a note about the manager's generator to the raised error.  A subclass may have put `gen` elsewhere; to ask it
+   would be to run what is not ours. */
+static void
+manager_note(ManagerObject *cm, GeneratorFault fault)
+{
+    PyObject *gen = actx_field_get(cm, &cm->gen);
+    actx_note_generator(gen, fault);
+    Py_XDECREF(gen);
+}
+
 /* `except StopAsyncIteration: raise RuntimeError(...) from None` around anext(). */
 static void
-set_did_not_yield(PyObject *stop /* NULL where the generator just came to its end */)
+set_did_not_yield(ManagerObject *cm, PyObject *stop /* NULL where the generator just came to its end */)
 {
     if (stop == NULL) {
         PyErr_SetNone(PyExc_StopAsyncIteration);
@@ -18,19 +29,20 @@ set_did_not_yield(PyObject *stop /* NULL where the generator just came to its en
     }
     actx_error_set_from_none(stop, PyExc_RuntimeError, "generator didn't yield");
     Py_DECREF(stop);
+    manager_note(cm, NOTE_NO_YIELD);
 }
 
 AwaitOutcome
-actx_manager_enter_end(AwaitableObject *Py_UNUSED(self), AwaitOutcome outcome, PyObject **Py_UNUSED(value))
+actx_manager_enter_end(ManagerObject *cm, AwaitOutcome outcome)
 {
     if (outcome == AWAIT_STOPPED) {
-        set_did_not_yield(NULL);
+        set_did_not_yield(cm, NULL);
         return AWAIT_ERROR;
     }
     if (outcome == AWAIT_ERROR) {
         actx_compat_store_traceback();
         if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
-            set_did_not_yield(PyErr_GetRaisedException());
+            set_did_not_yield(cm, PyErr_GetRaisedException());
         }
     }
     return outcome;
@@ -41,13 +53,16 @@ AwaitOutcome
 actx_manager_enter_begin(AwaitableObject *self, ManagerObject *cm, PyObject **value)
 {
     if (actx_manager_delete_call(cm) < 0) {
+        if (actx_manager_was_entered(cm)) {
+            manager_note(cm, NOTE_ENTERED_BEFORE);
+        }
         return AWAIT_ERROR;
     }
     PyObject *gen = actx_manager_gen(cm);
     if (gen == NULL) {
         return AWAIT_ERROR;
     }
-    return actx_manager_enter_end(self, actx_awaitable_anext_take(self, gen, value), value);
+    return actx_manager_enter_end(cm, actx_awaitable_anext_take(self, gen, value));
 }
 
 static AwaitOutcome
@@ -56,10 +71,16 @@ manager_enter_start(AwaitableObject *self, PyObject **value)
     return actx_manager_enter_begin(self, (ManagerObject *)self->owner, value);
 }
 
+static AwaitOutcome
+manager_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **Py_UNUSED(value))
+{
+    return actx_manager_enter_end((ManagerObject *)self->owner, outcome);
+}
+
 const AwaitableOps actx_manager_enter_ops = {
     .qualname = "_AsyncGeneratorContextManager.__aenter__",
     .start = manager_enter_start,
-    .step = actx_manager_enter_end,
+    .step = manager_enter_step,
 };
 
 /* -- __aexit__ -- */
@@ -75,9 +96,10 @@ return_bool(PyObject **value, bool flag)
 
 /* `try: raise RuntimeError(text)` / `finally: await self.gen.aclose()`: the error is being handled meanwhile. */
 static AwaitOutcome
-manager_begin_close(AwaitableObject *self, ManagerObject *cm, const char *text, PyObject **value)
+manager_begin_close(AwaitableObject *self, ManagerObject *cm, const char *text, GeneratorFault fault, PyObject **value)
 {
     PyErr_SetString(PyExc_RuntimeError, text);
+    manager_note(cm, fault);
     if (!self->state->closes_on_misuse) {
         return AWAIT_ERROR;
     }
@@ -121,7 +143,8 @@ manager_end_next(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome,
         return return_bool(value, false);
     case AWAIT_RETURN:
         Py_CLEAR(*value);
-        outcome = manager_begin_close(self, cm, "generator didn't stop", value);
+        outcome = manager_begin_close(self, cm, "generator didn't stop",
+                                      actx_manager_keeps_call(cm) ? NOTE_NEVER_ENTERED : NOTE_YIELDS_AGAIN, value);
         return outcome == AWAIT_NEXT ? outcome : manager_end_close(self, outcome, value);
     case AWAIT_ERROR:
         if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
@@ -199,7 +222,7 @@ manager_end_throw(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome
         return return_bool(value, true);
     case AWAIT_RETURN:
         Py_CLEAR(*value);
-        outcome = manager_begin_close(self, cm, "generator didn't stop after athrow()", value);
+        outcome = manager_begin_close(self, cm, "generator didn't stop after athrow()", NOTE_YIELDS_AFTER_ERROR, value);
         return outcome == AWAIT_NEXT ? outcome : manager_end_close(self, outcome, value);
     case AWAIT_ERROR:
         return manager_handle_thrown(self, value);

@@ -7,6 +7,7 @@
 
 #include "contextmanager.h"
 #include "errors.h"
+#include "notes.h"
 
 /* -- what the methods share -- */
 
@@ -30,8 +31,9 @@ stack_pushes(StackObject *self, int twin, bool plain, PyObject *const *args, Py_
 /* Refuse a manager whose class lacks a method, in the words of contextlib, which handles an AttributeError
    meanwhile, or not. */
 static void
-stack_refuse(ModuleState *state, PyObject *manager, const char *protocol)
+stack_refuse(ModuleState *state, PyObject *manager, bool is_sync)
 {
+    const char *protocol = is_sync ? "context manager" : "asynchronous context manager";
     HandledScope scope;
     PyObject *type = (PyObject *)Py_TYPE(manager);
     PyObject *missing = PyErr_Occurred() ? PyErr_GetRaisedException() : NULL;
@@ -51,6 +53,9 @@ stack_refuse(ModuleState *state, PyObject *manager, const char *protocol)
             PyErr_SetRaisedException(exc);
         }
         Py_DECREF(missing);
+    }
+    if (qualname != NULL) {
+        actx_note_refused(&state->names, manager, is_sync);
     }
     Py_XDECREF(module);
     Py_XDECREF(qualname);
@@ -77,7 +82,7 @@ methods_lookup(ModuleState *state, PyObject *manager, bool is_sync, ManagerMetho
         }
     }
     if (result == 0) {
-        stack_refuse(state, manager, is_sync ? "context manager" : "asynchronous context manager");
+        stack_refuse(state, manager, is_sync);
     }
     return result > 0 ? 0 : -1;
 }
@@ -303,7 +308,7 @@ stack_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
     ExitEntry entry;
     actx_stack_unreserve(stack);
     if (self->phase == EXIT_OF_OUR_MANAGER) {
-        outcome = actx_manager_enter_end(self, outcome, value);
+        outcome = actx_manager_enter_end((ManagerObject *)self->refs[REF_MANAGER], outcome);
         exit = self->state->manager_aexit;
     }
     if (outcome != AWAIT_RETURN) {

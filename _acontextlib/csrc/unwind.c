@@ -9,6 +9,7 @@
    From 3.13 on contextlib keeps the exception only, and takes its type and traceback anew for each callback. */
 #include "contextmanager.h"
 #include "errors.h"
+#include "notes.h"
 #include "exitstack.h"
 #include "target.h"
 
@@ -164,6 +165,9 @@ unwind_call_take(AwaitableObject *self, ExitEntry *entry, PyObject **value)
         self->flags &= ~UNWIND_CALLBACK;
     }
     *value = actx_entry_call(entry, &details);
+    if (*value == NULL && entry->kind == ENTRY_EXIT) {
+        actx_note_pushed(&self->state->names, entry->callable, entry->is_sync);
+    }
     if (!entry->is_sync) {
         outcome = actx_awaitable_await_take(self, *value, value);
         if (outcome == AWAIT_ERROR) {

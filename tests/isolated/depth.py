@@ -50,6 +50,26 @@ def entering_enters_itself(lib):
 
 
 @endless
+def managers_in_managers(lib):
+    @lib.asynccontextmanager
+    async def function():
+        async with function():
+            yield
+
+    run(function().__aenter__())
+
+
+@endless
+def managers_in_stacks_in_managers(lib):
+    @lib.asynccontextmanager
+    async def function():
+        async with lib.AsyncExitStack() as stack:
+            yield await stack.enter_async_context(function())
+
+    run(function().__aenter__())
+
+
+@endless
 def closing_closes_itself(lib):
     class Thing:
         def aclose(self):

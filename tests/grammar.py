@@ -339,11 +339,11 @@ def simpler(operand):
         yield from smaller(operand)
         return
     for options in SIMPLER:
-        if operand in options and operand != options[0]:
+        if operand in options[1:]:
             yield options[0]
 
 
-SIMPLER = (KINDS, RESULTS, PAUSES, ORDINARY, CAUGHT, ARGUMENTS, ("AsyncExitStack", *STACKS), ("decorated", *MANAGERS))
+SIMPLER = (KINDS, RESULTS, PAUSES, ORDINARY, CAUGHT, ARGUMENTS)
 
 
 def shrink(program, differs):

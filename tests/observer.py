@@ -399,6 +399,7 @@ class Observer:
             del awaitable
             self.forget_frames(known)
         self.tracebacks.clear()
+        gc.collect()
         for number, _ in enumerate(self.kept):
             self.record.append(f"release {number}")
             known = len(self.known)

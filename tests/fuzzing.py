@@ -29,16 +29,19 @@ def records(program, one, others):
 
 def compare(program, one, other):
     """Return None if a program behaves alike on both, or a text that shows it and where they part."""
-    expected, actual = records(program, one, [other])
-    if expected is None or actual == [expected]:
-        return None
-    diff = difflib.unified_diff(expected, actual[0] or ["hangs"], one.name, other.name, n=3, lineterm="")
+    expected, (actual,) = records(program, one, [other])
+    return None if expected is None or actual == expected else shown(program, expected, actual, one, other)
+
+
+def shown(program, expected, actual, one, other):
+    """A program, and where two records of it part."""
+    diff = difflib.unified_diff(expected, actual or ["hangs"], one.name, other.name, n=3, lineterm="")
     numbered = "".join(f"{number:4} {line}\n" for number, line in enumerate(str(program).splitlines(), 1))
     return f"this program behaves differently on {other.name}:\n{numbered}\n" + "\n".join(diff)
 
 
 def differing(seed, numbers, one, others, progress=None):
-    """Run programs and yield those that differ: (number, tree, the first that it differs on).
+    """Run programs and yield those that differ: (number, tree, the first that it differs on, where).
 
     `progress` gets the number of the program that is running, how many were compared and how many left out.
     """
@@ -49,12 +52,10 @@ def differing(seed, numbers, one, others, progress=None):
             tree = draw_program(seed, number)
             expected, actual = records(render(tree), one, others)
             progress[1 if expected is not None else 2] += 1
-            if expected is not None and any(record != expected for record in actual):
-                yield (
-                    number,
-                    tree,
-                    next(other for other, record in zip(others, actual, strict=True) if record != expected),
-                )
+            for other, record in zip(others, actual, strict=True):
+                if expected is not None and record != expected:
+                    yield number, tree, other, shown(render(tree), expected, record, one, other)
+                    break
 
 
 def shrunk(tree, one, other):
@@ -62,21 +63,18 @@ def shrunk(tree, one, other):
     return shrink(tree, lambda smaller: compare(render(smaller), one, other) is not None)
 
 
-def report(seed, number, tree, one, other):
+def report(seed, number, tree, one, other, text):
     """All that there is to say about a program that differs."""
-    whole, small = render(tree), render(shrunk(tree, one, other))
-    return (
-        f"--- seed {seed}, program {number}: {compare(whole, one, other)}\n\n"
-        f"--- seed {seed}, program {number}, made small: {compare(small, one, other)}\n"
-    )
+    small = compare(render(shrunk(tree, one, other)), one, other)
+    return f"--- seed {seed}, program {number}: {text}\n\n--- seed {seed}, program {number}, made small: {small}\n"
 
 
 def work(seed, numbers, names, progress, found):
     """One process of a run: puts each report, and None at the end."""
     one, *others = [implementations.load(name) for name in names]
     gc.collect()
-    for number, tree, other in differing(seed, numbers, one, others, progress):
-        found.put(report(seed, number, tree, one, other))
+    for number, tree, other, text in differing(seed, numbers, one, others, progress):
+        found.put(report(seed, number, tree, one, other, text))
     found.put(None)
 
 

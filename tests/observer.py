@@ -285,6 +285,7 @@ class Observer:
         except BaseException as error:
             outcome, value = "raised", error
         self.is_closing = was_closing
+        del awaitable  # tracebacks may have this frame, as f_back
         self.log(f"{name} {action} {outcome}", value)
         if outcome == "raised":
             self.describe(value)

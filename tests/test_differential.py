@@ -32,8 +32,8 @@ ORDINARY = 1000 if PLAIN else 300 if DEBUG else 30
 
 def test_random_programs_behave_as_on_the_stdlib():
     others = [implementations.load(name) for name in implementations.OURS]
-    for number, tree, other in differing(0, range(ORDINARY), STDLIB, others):
-        pytest.fail(report(0, number, tree, STDLIB, other), pytrace=False)
+    for number, tree, other, text in differing(0, range(ORDINARY), STDLIB, others):
+        pytest.fail(report(0, number, tree, STDLIB, other, text), pytrace=False)
 
 
 @pytest.mark.parametrize("name", implementations.OURS)
@@ -144,7 +144,7 @@ def twin(**changed):
 
 def find(other):
     """The first of the ordinary programs that behaves differently on `other`, as a tree."""
-    return next((tree for _, tree, _ in differing(0, range(ORDINARY), STDLIB, [other])), None)
+    return next((tree for _, tree, *_ in differing(0, range(ORDINARY), STDLIB, [other])), None)
 
 
 @pytest.mark.parametrize("stack", [Reversed, Unfixed, Unsuppressing, NoneForFalse], ids=lambda stack: stack.__doc__)
@@ -202,7 +202,7 @@ def main():
         sys.exit(fuzzing.run(numbers, options.shards, seed, implementations.NAMES) > 0)
     print(render(draw_program(seed, options.only)), flush=True)
     others = [implementations.load(name) for name in implementations.OURS]
-    texts = [report(seed, *found[:2], STDLIB, found[2]) for found in differing(seed, [options.only], STDLIB, others)]
+    texts = [report(seed, *found[:2], STDLIB, *found[2:]) for found in differing(seed, [options.only], STDLIB, others)]
     sys.exit("\n".join(texts) or 0)
 
 

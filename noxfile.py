@@ -260,6 +260,15 @@ def examples(session):
 
 
 @nox.session(python=RELEASES)
+def downstream(session):
+    """The test suites of anyio, starlette and trio, on contextlib and on this package; arguments name some of them."""
+    install(session)
+    session.install("pip>=25.1")
+    work = Path(session.create_tmp(), "downstream")
+    session.run("python", Path("tests", "downstream", "compare.py"), "--work", work, *session.posargs)
+
+
+@nox.session(python=RELEASES)
 def fuzz(session):
     """Random programs on contextlib and on this package; arguments go to tests/test_differential.py."""
     session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions

@@ -135,9 +135,9 @@ def typing(session):
     session.run("python", "-m", "pytest", "tests/test_typing.py", *session.posargs, env=env)
 
 
-# Tests that run compilers, checkers or pictures; a session about the extension's inside has no use for them.
+# Tests that run compilers, checkers, pictures or pytest; a session about the extension's inside has no use for them.
 NOT_ABOUT_BEHAVIOUR = [
-    f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "examples", "package", "source", "typing")
+    f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "downstream", "examples", "package", "source", "typing")
 ]
 
 
@@ -279,7 +279,18 @@ def fuzz(session):
 # With how much to do each, beside which nothing is done when the suite runs them.
 LEAK_SCRIPTS = (("imports.py", "5000"), ("heap.py", "5000"), ("embed.py", "50"), ("subinterpreters.py", "25"))
 # Files that start other processes or do not use the extension, and the fuzzer, no run of which is like another.
-NO_LEAKS = ("benchmarks", "differential", "examples", "isolated", "main", "package", "source", "typing", "workers")
+NO_LEAKS = (
+    "benchmarks",
+    "differential",
+    "downstream",
+    "examples",
+    "isolated",
+    "main",
+    "package",
+    "source",
+    "typing",
+    "workers",
+)
 
 
 @nox.session(python=[*RELEASES, *SPECIAL])

@@ -1,7 +1,8 @@
 """A plugin for pytest: ``python -m pytest -p _acontextlib.pytest`` runs the tests with our objects installed.
 
-They are there before the first ``conftest.py`` and before other plugins, unless those were named earlier on the
-command line; what those have imported by then is rebound.  pytest-xdist tells its workers to load the plugin.
+They are there before the first ``conftest.py`` and before other plugins, unless those were named earlier: on the
+command line, or by ``addopts`` in the configuration, which pytest reads first.  What those have imported by then is
+rebound; what they have decorated stays.  pytest-xdist tells its workers to load the plugin.
 """
 
 import contextlib

@@ -324,6 +324,18 @@ def storms(session):
         session.run(*script, *session.posargs)
 
 
+@nox.session(python=["3.11", "3.14", "3.15"])
+def nomemory(session):
+    """Each allocation of each scenario fails in turn; the arguments are those of tests/isolated/nomemory.py.
+
+    Not on 3.12 and 3.13, which crash by themselves where memory is short.
+    """
+    session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
+    install(session, "test")
+    script = Path("tests", "isolated", "nomemory.py")
+    session.run("python", script, *session.posargs, success_codes=[0, 77])  # 77: cannot be done here
+
+
 @nox.session(python=[DEFAULT, "python3.15d"] if DEFAULT else [])
 def gc(session):
     """The whole suite in development mode, every warning an error, and the collector at nearly every allocation."""

@@ -68,8 +68,8 @@ def manager_getstate(self):
 
 
 def manager_setstate(self, state):
-    for name, value in state.items():
-        setattr(self, name, value)
+    for name in state:  # not of items(), whose iterator CPython cannot give up before it is whole, for want of memory
+        setattr(self, name, state[name])
 
 
 def manager_reduce_ex(self, protocol):
@@ -128,8 +128,8 @@ def getstate_of(stored):
 
 def setstate(self, state):
     for part in state if isinstance(state, tuple) else (state,):
-        for name, value in (part or {}).items():
-            setattr(self, name, value)
+        for name in part or {}:
+            setattr(self, name, part[name])
 
 
 def reduce_ex(self, protocol):

@@ -9,6 +9,45 @@ import os
 import implementations
 import pytest
 
+# What `nox -s threads` runs in one thread only: files, or single tests.
+_PROCESSES = "starts processes"
+_COLLECTOR = "counts references, or has the collector run at every step"
+_CONTEXTLIB = "changes the contextlib of the process"
+_MONITORING = "sets what monitors all threads"
+_SHARED = "its fixture makes one awaitable for all threads"
+ONE_THREAD = {
+    "test_asyncio_hook": _COLLECTOR,
+    "test_awaitable_context.py::test_monitoring_sees_the_same_events_of_user_code": _MONITORING,
+    "test_awaitable_context.py::test_trace_function_sees_the_same_events_of_user_code": _MONITORING,
+    "test_awaitable_object.py::test_iterator_of_the_awaitable_is_one_in_every_respect": _SHARED,
+    "test_awaitable_object.py::test_suspended_state_shows": _SHARED,
+    "test_debugging": _PROCESSES,
+    "test_decorator_calls.py::test_function_called_while_another_tool_monitors_still_works": _MONITORING,
+    "test_depth": _PROCESSES,
+    "test_differences.py::test_result_of_the_awaitable_shows_to_monitoring_as_the_interpreter_pleases": _MONITORING,
+    "test_fallback": _PROCESSES,
+    "test_install": _CONTEXTLIB,
+    "test_isolated": _PROCESSES,
+    "test_main": _PROCESSES,
+    "test_misuse_awaitables.py::test_program_that_is_watched_does_the_same": _MONITORING,
+    "test_rebind": _CONTEXTLIB,
+    "test_releases": _COLLECTOR,
+    "test_storms": _PROCESSES,
+    "test_threads": _PROCESSES,
+    "test_type_references": _COLLECTOR,
+    "test_uvicorn": _PROCESSES,
+    "test_workers": _PROCESSES,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    test = f"{item.path.name}::{item.name.partition('[')[0]}"
+    reason = ONE_THREAD.get(item.path.stem) or ONE_THREAD.get(test)
+    if reason is not None:
+        item.add_marker(pytest.mark.thread_unsafe(reason=reason))
+
+
 # `nox -s gc`: 1 has the collector run at nearly every allocation.
 if "ACONTEXTLIB_GC_THRESHOLD" in os.environ:
     gc.set_threshold(int(os.environ["ACONTEXTLIB_GC_THRESHOLD"]))

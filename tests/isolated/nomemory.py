@@ -321,8 +321,13 @@ def main():
     parser.add_argument("--scenario", default="", help="begin with this one of the group")
     parser.add_argument("--first", type=int, default=0, help="and with this allocation")
     parser.add_argument("--child", dest="progress", help=argparse.SUPPRESS)
+    parser.add_argument("--list", action="store_true", help="only say which scenarios there are")
     parser.add_argument("--verbose", action="store_true", help="say what each scenario came to")
     arguments = parser.parse_args()
+    if arguments.list:
+        for scenario in SCENARIOS.values():
+            print(f"{scenario.group}: {scenario.name}")
+        return 0
     if set_nomemory is None:
         print("skipped: needs _testcapi, which has no allocator to fail here")
         return SKIPPED

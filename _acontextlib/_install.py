@@ -46,14 +46,7 @@ def install(*, rebind=False):
     """
     _lock.acquire()
     try:
-        for name, ours in _ours.items():
-            current = getattr(contextlib, name)
-            if current is not ours:
-                _replaced.setdefault(name, current)
-                setattr(contextlib, name, ours)
-        if rebind:
-            _rebind_modules()
-        return {**_replaced, **{f"{module}:{name}": _replaced[what] for _, module, name, what in _rebound}}
+        return _install(rebind)
     finally:
         _lock.release()
 
@@ -65,17 +58,37 @@ def uninstall():
     """
     _lock.acquire()
     try:
-        for name, original in _replaced.items():
-            if getattr(contextlib, name, None) is _ours[name]:
-                setattr(contextlib, name, original)
-        for reference, _, name, what in _rebound:
-            namespace = _globals_of(reference())
-            if namespace.get(name) is _ours[what]:
-                namespace[name] = _replaced[what]
-        _rebound.clear()
-        _replaced.clear()
+        _uninstall()
     finally:
         _lock.release()
+
+
+# The work is in functions of its own, and no `with` is used, because of what happens where there is no memory left:
+# the lock's __exit__() could not be called, and 3.11 tries for ever to enter an exception handler far from the start of
+# its function.
+
+
+def _install(rebind):
+    for name, ours in _ours.items():
+        current = getattr(contextlib, name)
+        if current is not ours:
+            _replaced.setdefault(name, current)
+            setattr(contextlib, name, ours)
+    if rebind:
+        _rebind_modules()
+    return {**_replaced, **{f"{module}:{name}": _replaced[what] for _, module, name, what in _rebound}}
+
+
+def _uninstall():
+    for name, original in _replaced.items():
+        if getattr(contextlib, name, None) is _ours[name]:
+            setattr(contextlib, name, original)
+    for reference, _, name, what in _rebound:
+        namespace = _globals_of(reference())
+        if namespace.get(name) is _ours[what]:
+            namespace[name] = _replaced[what]
+    _rebound.clear()
+    _replaced.clear()
 
 
 def _rebind_modules():

@@ -11,6 +11,7 @@ import weakref
 from types import ModuleType
 
 import pytest
+from helpers import DEBUG, FREE_THREADED, VERSION
 from processes import python
 
 import _acontextlib
@@ -169,7 +170,7 @@ def test_lazy_module_is_not_loaded(monkeypatch, tmp_path):
         module.attribute
 
 
-@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are new in 3.15")
+@pytest.mark.skipif(VERSION < (3, 15), reason="lazy imports are new in 3.15")
 def test_lazy_import_stays_one_and_finds_ours_later(tmp_path):
     program = """
 lazy from contextlib import aclosing
@@ -287,3 +288,47 @@ import _acontextlib
 print(_acontextlib.install(rebind=True), aclosing is before)
 """
     assert python("-c", program, cwd=tmp_path) == (0, "{} True\n", "")
+
+
+@pytest.mark.skipif(
+    VERSION in ((3, 12), (3, 13)) or DEBUG or FREE_THREADED, reason="the interpreter itself fails where memory is short"
+)
+def test_where_memory_runs_out_the_lock_is_given_back_and_uninstall_restores(tmp_path):
+    """Each allocation and all after it fail, in both functions; in steps, because there are thousands."""
+    pytest.importorskip("_testcapi")
+    program = """
+import _testcapi, contextlib, sys, types
+import _acontextlib
+from _acontextlib import _install
+
+originals = {name: getattr(contextlib, name) for name in _install.NAMES}
+module = sys.modules["early"] = types.ModuleType("early")
+vars(module).update(originals)
+
+def install():
+    _acontextlib.install(rebind=True)
+
+def fails(function, allocations):
+    _testcapi.set_nomemory(allocations, 0)
+    try:
+        try:
+            function()
+        finally:
+            _testcapi.remove_mem_hooks()
+    except MemoryError:
+        return True
+
+for function, step in (install, 11), (_acontextlib.uninstall, 1):
+    allocations = failed = 0
+    while allocations < 50 or failing:
+        if function is not install:
+            install()
+        failing = fails(function, allocations)
+        assert not _install._lock.locked()
+        _acontextlib.uninstall()
+        assert all(getattr(where, name) is it for name, it in originals.items() for where in (contextlib, module))
+        failed += bool(failing)
+        allocations += step
+    print(failed > 10 or function is not install)
+"""
+    assert python("-c", program, cwd=tmp_path) == (0, "True\nTrue\n", "")

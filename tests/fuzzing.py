@@ -15,6 +15,7 @@ from grammar import draw_program, shrink
 from observer import compiled, observe_watched, watching
 from programs import render
 
+COLLECT = 500  # programs
 TELL = 60  # seconds between two reports of a run
 
 
@@ -49,6 +50,8 @@ def differing(seed, numbers, one, others, progress=None):
     with watching():
         for number in numbers:
             progress[0] = number
+            if number % COLLECT == 0:
+                gc.collect()  # the runs themselves collect among their own objects only
             tree = draw_program(seed, number)
             expected, actual = records(render(tree), one, others)
             progress[1 if expected is not None else 2] += 1

@@ -53,6 +53,7 @@ class Observer:
         self.created = 0
         self.in_generator = False
         self.is_closing = True  # outside of a resume there is nothing but finalisers
+        self.ignored = False
         self.end = sys.maxsize
         self.deprecated = False
         self.hung = False
@@ -308,7 +309,7 @@ class Observer:
             frame = frame.f_back
         if self.in_generator and self.is_closing:
             # It ignores GeneratorExit, and is closed once more when it is dropped: nothing after this is compared.
-            self.end = min(self.end, len(self.record))
+            self.stop_comparing()
 
     # How things are written down.
 
@@ -320,6 +321,7 @@ class Observer:
             self.known.append(error)  # so that its id stays its own
             label = f"{type(error).__name__}({', '.join(map(self.show, error.args))})#{len(self.known)}"
             self.labels[id(error)] = label
+            self.ignored = self.ignored or "coroutine ignored GeneratorExit" in label
         return label
 
     def show(self, value):
@@ -350,6 +352,10 @@ class Observer:
             self.record.append(f"    {self.label(error)}: {around}, {where}")
             waiting += [cause, context]
 
+    def stop_comparing(self):
+        """Leave what comes from here on out of the comparison."""
+        self.end = min(self.end, len(self.record))
+
     def on_warning(self, message, category, filename, lineno, *_):
         if category is DeprecationWarning and "throw()" in str(message):
             # Each throw() on the way down warns, at the line of whatever frame is then on top, and frames differ.
@@ -366,10 +372,8 @@ class Observer:
             unraisable.exc_value.__traceback__ = None
         self.record.append(f"unraisable {self.label(unraisable.exc_value)}")
         self.describe(unraisable.exc_value)
-        if "coroutine ignored GeneratorExit" in str(unraisable.exc_value):
-            # What was dropped is still suspended.  Its frames die when nothing else has them, in a traceback or as
-            # f_back of such a frame, and without frames of the library that is another time.
-            self.end = min(self.end, len(self.record))
+        if self.ignored:
+            self.stop_comparing()
 
     # A run.
 
@@ -387,10 +391,15 @@ class Observer:
                 self.release()
         except Hang:
             pass
+        names.clear()  # the functions have it
         return None if self.hung else self.record[: self.end]
 
     def release(self):
         """Let go of all that was kept, one by one, and record what that sets off."""
+        if self.ignored:
+            # What ignores GeneratorExit stays suspended when it is dropped.  Its frames die when nothing else has
+            # them, in a traceback or as f_back of such a frame, and without frames of the library that is another time.
+            self.stop_comparing()
         self.forget_frames(0)
         gc.collect()
         while self.parked:

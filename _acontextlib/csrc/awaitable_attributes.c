@@ -250,7 +250,7 @@ PyObject *
 actx_awaitable_warn_unawaited(AwaitableObject *self)
 {
     PyObject *warnings = PyImport_ImportModule("warnings");
-    PyObject *warn = warnings != NULL ? PyObject_GetAttrString(warnings, "_warn_unawaited_coroutine") : NULL;
+    PyObject *warn = warnings != NULL ? PyObject_GetAttr(warnings, self->state->names.warn_unawaited) : NULL;
     PyObject *result = NULL;
     if (warn != NULL) {
         result = PyObject_CallOneArg(warn, (PyObject *)self);

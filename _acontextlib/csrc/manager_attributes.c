@@ -138,7 +138,7 @@ manager_recreate(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
     if (Py_TYPE(self) == state->manager_type && manager_call_again(self, &result)) {
         return result;
     }
-    if ((cls = PyObject_GetAttrString((PyObject *)self, "__class__")) != NULL &&
+    if ((cls = PyObject_GetAttr((PyObject *)self, state->names.class_)) != NULL &&
         (func = PyObject_GetAttr((PyObject *)self, state->names.func)) != NULL &&
         (values = PyObject_GetAttr((PyObject *)self, state->names.args)) != NULL &&
         (kwds = PyObject_GetAttr((PyObject *)self, state->names.kwds)) != NULL) {

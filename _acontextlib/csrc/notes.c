@@ -4,9 +4,9 @@
 /* Add the note to `exc` and raise that again; both are taken.  Where `note` is NULL, what kept it from being made is
    raised at the moment, and is forgotten, as is what adding it raises. */
 static void
-note_add_take(PyObject *exc, PyObject *note)
+note_add_take(const Names *names, PyObject *exc, PyObject *note)
 {
-    PyObject *none = note != NULL ? PyObject_CallMethod(exc, "add_note", "O", note) : NULL;
+    PyObject *none = note != NULL ? PyObject_CallMethodOneArg(exc, names->add_note, note) : NULL;
     Py_XDECREF(none);
     Py_XDECREF(note);
     PyErr_Clear();
@@ -27,9 +27,9 @@ raised_take(PyObject *type)
 
 /* " at line N", where an async generator is suspended; nothing where it is at its end, or nobody knows. */
 static PyObject *
-stand_of(PyObject *gen)
+stand_of(const Names *names, PyObject *gen)
 {
-    PyObject *frame = PyObject_GetAttrString(gen, "ag_frame"), *result = NULL;
+    PyObject *frame = PyObject_GetAttr(gen, names->ag_frame), *result = NULL;
     if (frame != NULL) {
         result = PyFrame_Check(frame)
                      ? PyUnicode_FromFormat(" at line %d", PyFrame_GetLineNumber((PyFrameObject *)frame))
@@ -69,7 +69,7 @@ fault_text(GeneratorFault fault, PyObject *name, PyObject *place, PyObject *stan
 }
 
 void
-actx_note_generator(PyObject *gen, GeneratorFault fault)
+actx_note_generator(const Names *names, PyObject *gen, GeneratorFault fault)
 {
     if (gen == NULL || !PyAsyncGen_CheckExact(gen)) {
         return;
@@ -78,9 +78,9 @@ actx_note_generator(PyObject *gen, GeneratorFault fault)
     if (exc == NULL) {
         return;
     }
-    PyObject *name = PyObject_GetAttrString(gen, "__qualname__");
-    PyObject *code = name != NULL ? PyObject_GetAttrString(gen, "ag_code") : NULL;
-    PyObject *stand = code != NULL ? stand_of(gen) : NULL;
+    PyObject *name = PyObject_GetAttr(gen, names->qualname);
+    PyObject *code = name != NULL ? PyObject_GetAttr(gen, names->ag_code) : NULL;
+    PyObject *stand = code != NULL ? stand_of(names, gen) : NULL;
     PyObject *place = NULL, *note = NULL;
     if (stand != NULL) {
         const PyCodeObject *of = (PyCodeObject *)code;
@@ -93,7 +93,7 @@ actx_note_generator(PyObject *gen, GeneratorFault fault)
     Py_XDECREF(stand);
     Py_XDECREF(code);
     Py_XDECREF(name);
-    note_add_take(exc, note);
+    note_add_take(names, exc, note);
 }
 
 /* Whether the class has the methods by which an object is a context manager of that kind.  Not to be asked while an
@@ -106,13 +106,13 @@ has_methods(PyObject *manager, PyObject *enter, PyObject *exit)
 
 /* Add the text to the error, which is taken, and raise that again; no text where it is NULL. */
 static void
-note_add_text_take(PyObject *exc, const char *text)
+note_add_text_take(const Names *names, PyObject *exc, const char *text)
 {
     if (text == NULL) {
         PyErr_SetRaisedException(exc);
         return;
     }
-    note_add_take(exc, PyUnicode_FromString(text));
+    note_add_take(names, exc, PyUnicode_FromString(text));
 }
 
 void
@@ -129,7 +129,7 @@ actx_note_refused(const Names *names, PyObject *manager, bool is_sync)
     else if (!is_sync && has_methods(manager, names->enter, names->exit)) {
         text = "it is a synchronous context manager: call stack.enter_context(...) instead";
     }
-    note_add_text_take(exc, text);
+    note_add_text_take(names, exc, text);
 }
 
 void
@@ -150,5 +150,5 @@ actx_note_pushed(const Names *names, PyObject *callable, bool is_sync)
     else if (!is_sync && has_methods(callable, names->enter, names->exit)) {
         text = "a synchronous context manager was pushed: stack.push(...) takes it";
     }
-    note_add_text_take(exc, text);
+    note_add_text_take(names, exc, text);
 }

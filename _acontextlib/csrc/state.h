@@ -20,8 +20,11 @@ typedef struct {
 #define ACTX_NAMES(X)                                \
     X(aclose, "aclose")                              \
     X(add, "add")                                    \
+    X(add_note, "add_note")                          \
     X(aenter, "__aenter__")                          \
     X(aexit, "__aexit__")                            \
+    X(ag_code, "ag_code")                            \
+    X(ag_frame, "ag_frame")                          \
     X(append, "append")                              \
     X(args, "args")                                  \
     X(asyncgens, "_asyncgens")                       \
@@ -46,6 +49,7 @@ typedef struct {
     X(shutdown_called, "_asyncgens_shutdown_called") \
     X(thing, "thing")                                \
     X(throw_, "throw")                               \
+    X(warn_unawaited, "_warn_unawaited_coroutine")   \
     X(wrapped, "__wrapped__")
 
 #define ACTX_NAME_FIELD(field, text) PyObject *field;

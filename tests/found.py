@@ -66,6 +66,13 @@ async def main():
     log('left')
 """
 
+PLAIN_ITERATOR_OVER_ANOTHER_EXIT = """\
+async def main():
+    async with keep(AsyncExitStack()) as stack:
+        stack.push(exits)
+        stack.push_async_exit(odd('iterator'))
+"""
+
 CLOSED_AT_YIELD = """\
 @asynccontextmanager
 async def manager():
@@ -149,7 +156,7 @@ FOUND = {
         [("send", None), ("throw_class", "StopIteration"), ("throw_three", "StopIteration")],
     ),
     "what is no exception thrown at a plain iterator": (
-        IN_A_PLAIN_ITERATOR.replace("push_async_callback", "callback"),
+        PLAIN_ITERATOR_OVER_ANOTHER_EXIT,
         [("send", None), ("throw_odd",)],
     ),
     "throw passes a clean-up by before its error is handled": (
@@ -167,7 +174,6 @@ FOUND = {
     ),
     "pop_all without callbacks": (NO_CALLBACKS.format(statement="stack.pop_all()"), []),
     "push without callbacks": (NO_CALLBACKS.format(statement="stack.push(exits)"), []),
-    "callback without callbacks": (NO_CALLBACKS.format(statement="stack.callback(exits)"), []),
     "generator that ignored aclose is closed": (CLOSED_AT_YIELD, []),
     "entries of a dropped stack go in their order": (POPPED_AND_DROPPED, [], "logged"),
     "traceback survives where contexts are chained": (LOST_TRACEBACK, [("send", None), ("throw_odd",)]),

@@ -5,6 +5,7 @@ A program is known by the seed of its run and its own number, whatever the numbe
 
 import difflib
 import gc
+import itertools
 import multiprocessing
 import queue
 import sys
@@ -21,7 +22,7 @@ TELL = 60  # seconds between two reports of a run
 
 def records(program, one, others):
     """What each did, None for one that hangs; the others do not run where the first hangs."""
-    code = compiled(program)
+    code = compiled(program.text)
     with watching():
         expected = observe_watched(one, program, code)
         # Chains of contexts with a cycle make the stdlib loop for ever; test_unwinding.py shows what ours does there.
@@ -95,7 +96,8 @@ def run(numbers, shards, seed, names):
     began = told = time.monotonic()
     version = sys.version.split()[0]
     print(f"{version}: seed {seed}, programs {numbers[0]} to {numbers[-1]}, {shards} processes", flush=True)
-    workers = [start_worker(context, seed, numbers[index::shards], names, found) for index in range(shards)]
+    ends = [len(numbers) * index // shards for index in range(shards + 1)]
+    workers = [start_worker(context, seed, numbers[a:b], names, found) for a, b in itertools.pairwise(ends)]
     failures, ended = 0, 0
     while ended < shards:
         try:

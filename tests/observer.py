@@ -11,6 +11,7 @@ import asyncio
 import builtins
 import collections
 import contextlib
+import functools
 import gc
 import inspect
 import re
@@ -525,10 +526,11 @@ def alarm():
         signal.signal(signal.SIGVTALRM, before)
 
 
-def compiled(program):
+@functools.lru_cache(maxsize=1)
+def compiled(text):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # a return in a finally block
-        return compile(program.text, FILE, "exec", dont_inherit=True)
+        return compile(text, FILE, "exec", dont_inherit=True)
 
 
 def observe_watched(lib, program, code):

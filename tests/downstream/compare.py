@@ -43,7 +43,13 @@ class Suite(NamedTuple):
 SUITES = {
     "anyio": Suite("4.16.0", ("{}", "--group={}/pyproject.toml:test"), ("--timeout=300",), ("tests",), 3900),
     # The group with what its tests need has all its tools, too.
-    "starlette": Suite("1.10.0", ("{}[full]", "blockbuster>=1.5.23", "opentelemetry-sdk>=1.44"), (), ("tests",), 1250),
+    "starlette": Suite(
+        "1.10.0",
+        ("{}[full]", "blockbuster>=1.5.23", "httpx2[zstd]>=2", "opentelemetry-sdk>=1.44"),
+        (),
+        ("tests",),
+        1250,
+    ),
     # Without the type checkers and linters that it tries on the names in trio.
     "trio": Suite("0.35.0", ("{}", "pyOpenSSL>=22", "trustme"), ("--skip-optional-imports",), ("src/trio",), 720),
 }

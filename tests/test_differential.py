@@ -21,7 +21,7 @@ import pytest
 from found import FOUND
 from fuzzing import compare, differing, report, shrunk
 from grammar import DRIVINGS, HOOKS, WAYS, draw_program
-from helpers import DEBUG, PLAIN
+from helpers import DEBUG, FREE_THREADED, PLAIN
 from programs import Program, Writer, render
 
 STDLIB = implementations.load("stdlib")
@@ -140,6 +140,9 @@ class Forgetful(STDLIB._AsyncGeneratorContextManager):
         return suppressed
 
 
+TRIES_MANY = pytest.mark.skipif(FREE_THREADED, reason="takes minutes where each collection visits the whole heap")
+
+
 def twin(**changed):
     return SimpleNamespace(**{**vars(STDLIB), "name": "twin", **changed})
 
@@ -149,12 +152,14 @@ def find(other):
     return next((tree for _, tree, *_ in differing(0, range(ORDINARY), STDLIB, [other])), None)
 
 
+@TRIES_MANY
 @pytest.mark.parametrize("stack", [Reversed, Unfixed, Unsuppressing, NoneForFalse], ids=lambda stack: stack.__doc__)
 def test_broken_stack_is_found(stack):
     other = twin(AsyncExitStack=stack)
     assert "behaves differently on twin" in compare(render(find(other)), STDLIB, other)
 
 
+@TRIES_MANY
 def test_broken_manager_is_found_and_made_small():
     def asynccontextmanager(function):
         return lambda *args, **kwds: Forgetful(function, args, kwds)

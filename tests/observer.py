@@ -243,10 +243,10 @@ class Observer:
                 self.parked.append((name, awaitable, started, self.in_generator))
                 return
             outcome = self.act(name, awaitable, action, operands)
-            if action == "throw_odd" and not started:
-                continue  # an error that never got into it
+            if action == "throw_odd" and outcome == "raised":
+                continue  # the error may never have got into it
             started = started or outcome != "refused"
-            finished = finished or outcome in ("returned", "raised")
+            finished = outcome in ("returned", "raised") or (finished and outcome == "refused")
         for _ in range(STEPS):
             if finished or self.act(name, awaitable, "send", [None]) != "yielded":
                 return

@@ -306,6 +306,21 @@ def test_generator_that_outlives_its_manager_stays_until_it_dies(lib, loop):
     loop.run_until_complete(main())
 
 
+def test_generator_that_a_finaliser_keeps_alive_leaves_the_set_all_the_same(lib, loop):
+    kept = []
+
+    async def main():
+        sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, kept.append)
+        cm = manager_of(lib)()
+        await cm.__aenter__()
+        del cm
+        gc.collect()
+        assert len(kept) == 1 and list(loop._asyncgens) == []
+        await kept[0].aclose()
+
+    loop.run_until_complete(main())
+
+
 def test_callback_that_was_replaced_is_called_when_the_generator_dies(lib, loop):
     called = []
 

@@ -357,16 +357,16 @@ def bench(session):
     session.run("python", "benchmarks/bench.py", *(session.posargs or ["--quick"]))
 
 
-MEMCHECKED = COVERED = ["3.11", "3.13", "3.15"]
+COVERED = ["3.11", "3.13", "3.15"]
 COVERAGE = Path("build", "coverage")
 
 
-@nox.session(python=MEMCHECKED)
+@nox.session(python=RELEASES)
 def valgrind(session):
     """Scripts of tests/isolated/ under valgrind's memcheck; arguments are names of scripts, only those."""
     session.env["CFLAGS"] = "-O1 -g -UNDEBUG"
     install(session, "test")
-    session.run("python", "checks/memcheck.py", session.create_tmp(), *session.posargs)
+    session.run("python", "checks/memcheck.py", session.create_tmp(), *session.posargs, success_codes=[0, 77])
 
 
 @nox.session(python=False)

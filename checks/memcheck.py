@@ -34,6 +34,11 @@ def is_ours(error):
     return any("_core" in Path(path.text).name for path in error.iter("obj"))
 
 
+def is_excused(error):
+    """Up to 3.11 the interpreter reads the digits of an integer that is 0 and has none (python/cpython#102509)."""
+    return any([frame.findtext("fn") for frame in stack][1:2] == ["_PyLong_New"] for stack in error.findall("stack"))
+
+
 def described(error):
     lines = [error.findtext("kind"), error.findtext("what") or error.findtext("xwhat/text")]
     for part in error:
@@ -60,7 +65,7 @@ def check(folder, script):
         print(f"{script}: {done.stdout.strip()}")
         return []
     errors = list(ElementTree.parse(file).getroot().iter("error"))
-    ours = [described(error) for error in errors if is_ours(error)]
+    ours = [described(error) for error in errors if is_ours(error) and not is_excused(error)]
     print(
         f"{script}: exit status {done.returncode}, {len(errors)} errors, {len(ours)} with a frame of ours", flush=True
     )
@@ -72,6 +77,10 @@ def check(folder, script):
 def main(folder, scripts):
     if shutil.which("valgrind") is None:
         sys.exit("needs valgrind")
+    started = subprocess.run(["valgrind", "--tool=memcheck", sys.executable, "-c", ""], capture_output=True, text=True)
+    if started.returncode:  # mostly a C library of its own, whose symbols valgrind would need
+        print(f"skipped: valgrind cannot start this interpreter\n{started.stderr}")
+        return SKIPPED
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     found = [error for script in scripts or SCRIPTS for error in check(folder, script)]

@@ -137,7 +137,8 @@ def typing(session):
 
 # Tests that run compilers, checkers, pictures or pytest; a session about the extension's inside has no use for them.
 NOT_ABOUT_BEHAVIOUR = [
-    f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "downstream", "examples", "package", "source", "typing")
+    f"--ignore=tests/test_{name}.py"
+    for name in ("benchmarks", "downstream", "examples", "package", "services", "source", "typing")
 ]
 
 
@@ -255,9 +256,9 @@ def sanitize(session):
 
 @nox.session(python=DEFAULT)
 def examples(session):
-    """The example programs, the commands in docs/debugging.md and servers by uvicorn, with all that they need."""
-    install(session, "examples", "test")
-    files = ("tests/test_examples.py", "tests/test_uvicorn.py", "tests/test_debugging.py")
+    """The example programs, the commands in docs/debugging.md, servers by uvicorn, the programs of the benchmark."""
+    install(session, "examples", "services", "test")
+    files = [f"tests/test_{name}.py" for name in ("examples", "uvicorn", "debugging", "services")]
     session.run("python", "-m", "pytest", *files, *session.posargs)
 
 
@@ -289,6 +290,7 @@ NO_LEAKS = (
     "isolated",
     "main",
     "package",
+    "services",
     "source",
     "typing",
     "workers",
@@ -344,7 +346,7 @@ def gc(session):
     session.env["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -UNDEBUG"  # with the extension's assertions
     install(session, "test")
     # These start processes, in which the collector would not run so often.
-    left_out = [f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "package", "typing")]
+    left_out = [f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "package", "services", "typing")]
     options = ("-X", "dev", "-W", "error")
     env = {"ACONTEXTLIB_GC_THRESHOLD": "1", "ACONTEXTLIB_FUZZ_EXAMPLES": "20"}  # hypothesis allocates a lot
     session.run("python", *options, "-m", "pytest", *left_out, *session.posargs, env=env)
@@ -355,6 +357,13 @@ def bench(session):
     """The benchmarks; arguments go to benchmarks/bench.py, `--quick` unless there are others."""
     install(session, "bench")
     session.run("python", "benchmarks/bench.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session(python=["3.11", "3.13", "3.15"])
+def services(session):
+    """What whole programs gain, under three minutes for each interpreter; arguments go to benchmarks/services.py."""
+    install(session, "services")
+    session.run("python", "benchmarks/services.py", *session.posargs)
 
 
 COVERED = ["3.11", "3.13", "3.15"]

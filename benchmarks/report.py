@@ -1,11 +1,13 @@
 """Turn measurements of several interpreters into the tables and the picture of the documentation.
 
     PYTHON benchmarks/bench.py --quick --json > benchmarks/results/NAME.json   (with each interpreter)
+    PYTHON benchmarks/services.py --json > benchmarks/results/services-NAME.json
     python benchmarks/report.py [RESULTS ...]
 
 Reads all of benchmarks/results/ unless told otherwise, and writes what stands between the markers in README.md and
 docs/benchmarks.md, and docs/gain.svg and docs/gain-dark.svg. The pictures need matplotlib (the `bench` extra).
-The headline and the picture are those of the newest interpreter measured.
+The headline and the picture are those of the newest interpreter measured. Results of one of the two benchmarks alone
+leave the places of the other as they are.
 """
 
 import argparse
@@ -101,6 +103,53 @@ def details(results):
         yield ""
 
 
+def services_table(results):
+    """Programs down, interpreters across: by how much requests per second change."""
+    titles = {key: row["title"] for result in results for key, row in result["rows"].items()}
+    rows = (
+        [title, *(gain(result["rows"][key]) if key in result["rows"] else "-" for result in results)]
+        for key, title in titles.items()
+    )
+    yield from markdown(["requests per second, ours / stdlib's", *(label(result) for result in results)], rows)
+
+
+def gain(row):
+    return f"{row['c / stdlib']:.2f}"
+
+
+def readme_services(results):
+    yield from services_table(results)
+    yield ""
+    systems = ", ".join(sorted({f"{result['cpu']}, {result['system']} {result['machine']}" for result in results}))
+    yield (
+        f"Measured on {systems}: per second of the program's processor time, median of paired rounds of two processes "
+        "that take turns. But for the example's, dependencies, services and middleware do nothing themselves. The last "
+        "three programs hardly use what is faster here, and gain nothing."
+    )
+
+
+def services_details(results):
+    for result in results:
+        yield f"### {label(result)}, whole programs"
+        yield ""
+        rounds = f"{result['pairs']} pairs of processes, {result['rounds']} rounds each"
+        versions = ", ".join(f"{name} {version}" for name, version in result["libraries"].items())
+        yield (
+            f"CPython {label(result)}, {result['compiler']}, {result['system']} {result['machine']}, {result['cpu']}, "
+            f"{rounds}; drive: {result['drive']}; {versions}."
+        )
+        yield ""
+        header = ("requests per second", "stdlib", OURS, "c / stdlib", "middle half", "contextlib before", "after")
+        yield from markdown(header, (services_row(row) for row in result["rows"].values()))
+        yield ""
+
+
+def services_row(row):
+    low, high = row["middle half"]
+    shares = [f"{row['share']:.0f} %", f"{max(0, row['left']):.0f} %"] if "share" in row else ["-", "-"]
+    return [row["title"], str(row["stdlib"]), str(row[OURS]), gain(row), f"{low:.2f} to {high:.2f}", *shares]
+
+
 def replace_between(path, name, lines):
     """Put the lines between the markers called `name`, which have to be there exactly once."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -147,17 +196,10 @@ def draw_row(axes, place, row, colour):
         axes.vlines(by_hand, place - 0.31, place + 0.31, color=colour, linewidth=1.6)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", nargs="*", type=Path, help="what bench.py --quick --json printed")
-    parser.add_argument("--root", type=Path, default=ROOT, help="where README.md and docs/ are")
-    parser.add_argument("--no-picture", action="store_true", help="leave the SVG files as they are")
-    options = parser.parse_args()
-    paths = options.results or sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-    results = load(paths)
+def report_operations(results, options):
     plain = [result for result in results if result["loop"] == "none"]
     if not plain:
-        parser.error("no results; make some with bench.py --quick --json")
+        raise SystemExit("no results without a loop; make some with bench.py --quick --json")
     newest = plain[-1]
     replace_between(options.root / "README.md", "headline", [headline(newest)])
     replace_between(options.root / "README.md", "gain", readme_table(plain))
@@ -165,6 +207,25 @@ def main():
     if not options.no_picture:
         for name, colours in SCHEMES.items():
             draw(newest, options.root / "docs" / name, colours)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="*", type=Path, help="what bench.py or services.py printed as JSON")
+    parser.add_argument("--root", type=Path, default=ROOT, help="where README.md and docs/ are")
+    parser.add_argument("--no-picture", action="store_true", help="leave the SVG files as they are")
+    options = parser.parse_args()
+    paths = options.results or sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    results = load(paths)
+    services = [result for result in results if result["unit"] == "requests per second"]
+    operations = [result for result in results if result not in services]
+    if operations:
+        report_operations(operations, options)
+    if services:
+        replace_between(options.root / "README.md", "services", readme_services(services))
+        replace_between(options.root / "docs" / "benchmarks.md", "services", services_details(services))
+    if not results:
+        parser.error("no results; make some with bench.py --quick --json or services.py --json")
 
 
 if __name__ == "__main__":

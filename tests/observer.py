@@ -53,6 +53,7 @@ class Observer:
         self.tracebacks = []
         self.created = 0
         self.in_generator = False
+        self.is_throwing = False
         self.is_closing = True  # outside of a resume there is nothing but finalisers
         self.ignored = False
         self.end = sys.maxsize
@@ -202,11 +203,10 @@ class Observer:
     def call_entry(self, callbacks):
         if callbacks:
             is_sync, callback = callbacks.pop()
-            result = callback(None, None, None)
             if is_sync:
-                self.log("entry gave", result)
+                self.log("entry gave", callback(None, None, None))
             else:
-                self.drive("entry", result.__await__())
+                self.drive("entry", callback(None, None, None).__await__())
 
     def assign_entries(self, stack, callbacks, what):
         if what == "take_over":
@@ -222,13 +222,15 @@ class Observer:
         if number >= len(self.parked):
             self.log("nothing parked")
         else:
-            name, awaitable, started, self.in_generator = self.parked.pop(number)
-            self.drive(name, awaitable, actions, started)
+            self.drive_parked(number, "", actions)
 
     # The driver.
 
     def drive(self, name, awaitable, actions=(), started=False):
-        """Apply the actions to an awaitable, then resume it until it ends; log whatever comes out."""
+        """Apply the actions to an awaitable, then resume it until it ends; log whatever comes out.
+
+        It is deleted at the end, for tracebacks may have this frame, as f_back of another.
+        """
         finished, was_closing = False, self.is_closing
         for action, *operands in actions:
             action, operands = self.allowed(action, operands, started)
@@ -241,6 +243,7 @@ class Observer:
             if action == "park":
                 self.log(f"{name} parked")
                 self.parked.append((name, awaitable, started, self.in_generator))
+                del awaitable
                 return
             outcome = self.act(name, awaitable, action, operands)
             if action == "throw_odd" and outcome == "raised":
@@ -249,8 +252,14 @@ class Observer:
             finished = outcome in ("returned", "raised") or (finished and outcome == "refused")
         for _ in range(STEPS):
             if finished or self.act(name, awaitable, "send", [None]) != "yielded":
-                return
-        self.parked.append((name, awaitable, True, self.in_generator))
+                break
+        else:
+            self.parked.append((name, awaitable, True, self.in_generator))
+        del awaitable
+
+    def drive_parked(self, number, prefix, actions):
+        *parked, self.in_generator = self.parked.pop(number)
+        self.drive(prefix + parked.pop(0), parked.pop(0), actions, parked.pop(0))  # nothing else has it meanwhile
 
     def allowed(self, action, operands, started):
         """The action, or another where the interpreter's own behaviour gets in the way."""
@@ -263,7 +272,8 @@ class Observer:
     def act(self, name, awaitable, action, operands):
         self.in_generator = self.deprecated = False
         kind = self.kind(operands[0]) if operands and action != "send" else None
-        was_closing, self.is_closing = self.is_closing, action == "close" or kind is GeneratorExit
+        before = self.is_closing, self.is_throwing
+        self.is_closing, self.is_throwing = action == "close" or kind is GeneratorExit, action.startswith("throw")
         try:
             if action == "send":
                 value = awaitable.send(*operands)
@@ -286,8 +296,8 @@ class Observer:
             outcome, value = "returned", stop.value
         except BaseException as error:
             outcome, value = "raised", error
-        self.is_closing = was_closing
-        del awaitable  # tracebacks may have this frame, as f_back
+        self.is_closing, self.is_throwing = before
+        del awaitable  # as in drive()
         self.log(f"{name} {action} {outcome}", value)
         if outcome == "raised":
             self.describe(value)
@@ -303,7 +313,8 @@ class Observer:
         """Note whether the await now reached is inside a program's async generator, as seen from the nearest driver."""
         if CLOSE_IN_GENERATOR:
             return
-        self.in_generator = False
+        # While something is thrown, the frames of those who await ours are not on the stack: differences.md.
+        self.in_generator = self.is_throwing
         while frame is not None and frame.f_code is not Observer.act.__code__:
             if frame.f_code.co_filename == FILE and frame.f_code.co_flags & inspect.CO_ASYNC_GENERATOR:
                 self.in_generator = True
@@ -404,10 +415,8 @@ class Observer:
         self.forget_frames(0)
         gc.collect()
         while self.parked:
-            name, awaitable, started, self.in_generator = self.parked.pop(0)
             known = len(self.known)
-            self.drive(f"left {name}", awaitable, [("drop",)], started)
-            del awaitable
+            self.drive_parked(0, "left ", [("drop",)])
             self.forget_frames(known)
         self.tracebacks.clear()
         gc.collect()
@@ -429,8 +438,8 @@ class Observer:
         for _ in range(2):  # what the first finalises may hold the rest
             gc.collect()
             self.forget_frames(0)
-            self.known.clear()  # an AttributeError has its object
             self.labels.clear()
+            self.known.clear()  # an AttributeError has its object
         self.record[start:] = sorted(NUMBER.sub("#", line) for line in self.record[start:])
         self.end = sys.maxsize if self.end == sys.maxsize else min(self.end, start)
 

@@ -19,10 +19,10 @@ def is_ours(lib):
     return lib.name != "stdlib"
 
 
-def callers():
+def callers(until="run"):
     """The names of the functions that are running, but for the helpers and the tests."""
     frame, found = sys._getframe(1), []
-    while frame.f_code.co_name != "run":
+    while frame.f_code.co_name != until:
         found.append((frame.f_code.co_name, is_library_frame(frame)))
         frame = frame.f_back
     return found
@@ -81,6 +81,28 @@ def test_frame_in_a_traceback_leads_back_to_the_user(lib, is_ours):
         traceback = traceback.tb_next
     assert traceback.tb_frame.f_code.co_name == "fails"
     assert traceback.tb_frame.f_back.f_code.co_name == ("user" if is_ours else "_exit_wrapper")
+
+
+def test_frames_of_those_who_await_are_off_the_stack_during_a_throw(lib, is_ours):
+    seen = []
+
+    async def exit(*details):
+        try:
+            await Pause()
+        except KeyError:
+            seen.extend(name for name, _ in callers("catch"))
+
+    async def user():
+        async with lib.AsyncExitStack() as stack:
+            stack.push_async_exit(exit)
+
+    coroutine = user()
+    coroutine.send(None)
+    assert type(catch(coroutine.throw, KeyError())) is StopIteration
+    if not is_ours:
+        assert seen == ["exit", "__aexit__", "user"]
+    else:
+        assert seen == (["exit", "user"] if VERSION >= (3, 14) else ["exit"])
 
 
 def test_warning_names_the_user_two_levels_up(lib, is_ours):

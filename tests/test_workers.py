@@ -199,6 +199,7 @@ def inner():
 @pytest.fixture
 def run_pytest(tmp_path):
     """A function that runs the tests above, with two plugins to name if wanted; returns status and output."""
+    (tmp_path / "pytest.ini").touch()  # so that none is looked for in the folders above
     (tmp_path / "conftest.py").write_text("from contextlib import AsyncExitStack")
     (tmp_path / "test_it.py").write_text(TESTS)
     for name in ("early", "late"):

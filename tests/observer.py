@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import warnings
+import weakref
 
 import observed
 from helpers import DEBUG
@@ -412,24 +413,25 @@ class Observer:
             # What ignores GeneratorExit stays suspended when it is dropped.  Its frames die when nothing else has
             # them, in a traceback or as f_back of such a frame, and without frames of the library that is another time.
             self.stop_comparing()
-        self.forget_frames(0)
+        generators = [weakref.ref(gen) for _, gen in self.kept if gen is not None]
+        generators += map(weakref.ref, self.generators)
+        self.forget_frames()
         gc.collect()
         while self.parked:
-            known = len(self.known)
             self.drive_parked(0, "left ", [("drop",)])
-            self.forget_frames(known)
+            self.forget_frames()
         self.tracebacks.clear()
         gc.collect()
         for number, _ in enumerate(self.kept):
             self.record.append(f"release {number}")
-            known = len(self.known)
             self.kept[number] = None
-            self.forget_frames(known)
+            self.forget_frames()
         while self.generators:
             self.record.append("release a generator")
-            known = len(self.known)
             self.generators.pop(0)
-            self.forget_frames(known)
+            self.forget_frames()
+        if sum(is_suspended(generator()) for generator in generators) > 1:
+            self.stop_comparing()  # what one does when it is collected may depend on the other's being there
         self.collect_rest()
 
     def collect_rest(self):
@@ -437,15 +439,15 @@ class Observer:
         start = len(self.record)
         for _ in range(2):  # what the first finalises may hold the rest
             gc.collect()
-            self.forget_frames(0)
+            self.forget_frames()
             self.labels.clear()
             self.known.clear()  # an AttributeError has its object
         self.record[start:] = sorted(NUMBER.sub("#", line) for line in self.record[start:])
         self.end = sys.maxsize if self.end == sys.maxsize else min(self.end, start)
 
-    def forget_frames(self, start):
+    def forget_frames(self):
         """Take away what exceptions hold: the library's frames, which differ, are among it."""
-        for error in self.known[start:]:
+        for error in self.known:
             error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
@@ -456,6 +458,10 @@ PROVIDED = (
 LIBRARY = ("AsyncExitStack", "asynccontextmanager", "aclosing", "nullcontext")
 NUMBER = re.compile(r"#\d+")
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def is_suspended(gen):
+    return gen is not None and gen.ag_frame is not None and gen.ag_frame.f_lasti >= 0
 
 
 def frames(traceback):

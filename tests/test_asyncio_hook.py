@@ -786,6 +786,20 @@ def test_asyncio_is_not_imported_to_compare_with_it(tmp_path):
     assert python("-c", IMPORTS, cwd=tmp_path) == (0, "False\n", "")
 
 
+def test_attributes_of_the_loop_stay_where_they_are_fast(lib, loop):
+    has_inline_values = getattr(pytest.importorskip("_testinternalcapi"), "has_inline_values", None)
+    if has_inline_values is None:
+        pytest.skip("3.13 is the first that tells")
+
+    async def main():
+        async with manager_of(lib)():
+            pass
+        return has_inline_values(loop), has_inline_values(loop._asyncgens)
+
+    before = has_inline_values(loop), has_inline_values(loop._asyncgens)
+    assert loop.run_until_complete(main()) == before
+
+
 def test_nothing_is_kept_of_a_loop_that_is_gone(lib):
     loop = asyncio.SelectorEventLoop()
     with hooks_of(loop):

@@ -182,7 +182,7 @@ def test_hanging_implementation_is_reported(monkeypatch):
             while True:
                 pass
 
-    monkeypatch.setattr("observer.HANG", 0.1)
+    monkeypatch.setattr("observer.HANG", 1.0)
     program = Program("async def main():\n    async with AsyncExitStack():\n        pass\n", [])
     assert "+hangs" in compare(program, STDLIB, twin(AsyncExitStack=Endless))
 

@@ -13,6 +13,13 @@ MOST_KEPT = 16
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 
+@pytest.fixture(autouse=True)
+def _mortal_classes():
+    """Free-threaded 3.13 makes every class immortal once a second thread has run, in whichever test that was."""
+    if FREE_THREADED and sys.getrefcount(type("Fresh", (), {})) > 2**28:
+        pytest.skip("a thread has run: classes have no count of references any more")
+
+
 async def generator(value=None):
     yield value
 

@@ -123,6 +123,22 @@ async def main():
     await enters()
 """
 
+LOST_IN_A_CLEAN_UP = """\
+@asynccontextmanager
+async def manager():
+    async with keep(AsyncExitStack()) as stack:
+        stack.push_async_exit(odd('generator'))
+        try:
+            yield
+            yield
+        except GeneratorExit:
+            log('closed', await stack.aclose())
+
+async def main():
+    async with keep(manager()):
+        pass
+"""
+
 RUN_BY_ANOTHER = """\
 @asynccontextmanager
 async def manager():
@@ -177,5 +193,6 @@ FOUND = {
     "generator that ignored aclose is closed": (CLOSED_AT_YIELD, []),
     "entries of a dropped stack go in their order": (POPPED_AND_DROPPED, [], "logged"),
     "traceback survives where contexts are chained": (LOST_TRACEBACK, [("send", None), ("throw_odd",)]),
+    "traceback that an error in a clean-up loses": (LOST_IN_A_CLEAN_UP, [("send", None), ("throw_odd",)]),
     "mark of running taken away by another": (RUN_BY_ANOTHER, [("send", None), ("throw", "ValueError")]),
 }

@@ -89,6 +89,14 @@ def start_worker(context, seed, numbers, names, found):
     return worker, progress
 
 
+def crashes_alone(context, seed, number, names):
+    """Whether a program crashes the interpreter with the standard library only, so that there is nothing to compare."""
+    found = context.Queue()
+    worker, _ = start_worker(context, seed, range(number, number + 1), names[:1], found)
+    worker.join()
+    return worker.exitcode < 0
+
+
 def run(numbers, shards, seed, names):
     """Run those programs in that many processes; print what is found and return how much that is."""
     context = multiprocessing.get_context("spawn")
@@ -97,16 +105,24 @@ def run(numbers, shards, seed, names):
     version = sys.version.split()[0]
     print(f"{version}: seed {seed}, programs {numbers[0]} to {numbers[-1]}, {shards} processes", flush=True)
     ends = [len(numbers) * index // shards for index in range(shards + 1)]
-    workers = [start_worker(context, seed, numbers[a:b], names, found) for a, b in itertools.pairwise(ends)]
-    failures, ended = 0, 0
+    shares = [numbers[a:b] for a, b in itertools.pairwise(ends)]
+    workers = [start_worker(context, seed, share, names, found) for share in shares]
+    failures, ended, done, left = 0, 0, 0, 0
     while ended < shards:
         try:
             text = found.get(timeout=1)
         except queue.Empty:
-            for worker, progress in workers:
-                if worker.exitcode:
-                    print(f"a process ended with {worker.exitcode} at program {progress[0]} of seed {seed}", flush=True)
+            for index, (worker, progress) in enumerate(workers):
+                if not worker.exitcode:
+                    continue
+                number, *counts = progress
+                print(f"a process ended with {worker.exitcode} at program {number} of seed {seed}", flush=True)
+                if worker.exitcode > 0 or not crashes_alone(context, seed, number, names):
                     return failures + 1
+                done, left = done + counts[0], left + counts[1] + 1
+                print("so it does with the standard library alone", flush=True)
+                shares[index] = range(number + 1, shares[index].stop)
+                workers[index] = start_worker(context, seed, shares[index], names, found)
         else:
             ended += text is None
             failures += text is not None
@@ -114,9 +130,10 @@ def run(numbers, shards, seed, names):
         now = time.monotonic()
         if now - told > TELL or ended == shards:
             told = now
-            done, left = (sum(progress[at] for _, progress in workers) for at in (1, 2))
-            pace = f"{done / (now - began):.0f} a second"
-            print(f"{version}: {done} programs, {pace}, {left} left out, {failures} differ", flush=True)
+            compared = done + sum(progress[1] for _, progress in workers)
+            skipped = left + sum(progress[2] for _, progress in workers)
+            pace = f"{compared / (now - began):.0f} a second"
+            print(f"{version}: {compared} programs, {pace}, {skipped} left out, {failures} differ", flush=True)
     for worker, _ in workers:
         worker.join()
     return failures

@@ -47,10 +47,30 @@ actx_compat_store_traceback(void)
 {
     PyErr_SetRaisedException(PyErr_GetRaisedException());
 }
+
+/* Raise the exception that is set once more, for the context that it gets.  That is what loses the traceback. */
+static inline void
+actx_compat_raise_again(void)
+{
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    PyErr_SetObject(type, value);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(tb);
+}
 #else
 static inline void
 actx_compat_store_traceback(void)
 {
+}
+
+static inline void
+actx_compat_raise_again(void)
+{
+    PyObject *exc = PyErr_GetRaisedException();
+    PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    Py_DECREF(exc);
 }
 #endif
 

@@ -112,11 +112,9 @@ actx_error_chain(PyObject *handled)
 {
     HandledScope scope;
     if (handled != NULL) {
-        PyObject *exc = PyErr_GetRaisedException();
         actx_handled_push(&scope, handled);
-        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+        actx_compat_raise_again();
         actx_handled_pop(&scope);
-        Py_DECREF(exc);
     }
 }
 

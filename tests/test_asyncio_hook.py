@@ -794,9 +794,9 @@ def test_attributes_of_the_loop_stay_where_they_are_fast(lib, loop):
     async def main():
         async with manager_of(lib)():
             pass
-        return has_inline_values(loop), has_inline_values(loop._asyncgens)
+        return has_inline_values(loop)
 
-    before = has_inline_values(loop), has_inline_values(loop._asyncgens)
+    before = has_inline_values(loop)
     assert loop.run_until_complete(main()) == before
 
 

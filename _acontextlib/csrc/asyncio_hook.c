@@ -99,29 +99,37 @@ set_is_plain(ModuleState *state, PyObject *set)
     return true;
 }
 
-/* What an instance, whose class leaves the name alone, has under it: a new reference, or NULL without an error.  Not
-   read from its dictionary: asking for that makes one, and from then on all that runs on the loop takes longer (3.11
-   and 3.15). A key that cannot be compared counts as missing: whom it concerns will come upon it. */
+/* The dictionary of a set; borrowed, NULL without an error where there is none. */
 static inline PyObject *
-attribute_of(PyObject *object, PyObject *name)
+dict_of(PyObject *object)
 {
-    PyObject *value;
-    if (PyObject_GetOptionalAttr(object, name, &value) < 0) {
+    PyObject **place = _PyObject_GetDictPtr(object);
+    return place != NULL ? *place : NULL;
+}
+
+/* An entry of it; borrowed.  A key that cannot be compared counts as missing: whom it concerns will come upon it. */
+static inline PyObject *
+dict_entry(PyObject *dict, PyObject *name)
+{
+    PyObject *value = dict != NULL ? PyDict_GetItemWithError(dict, name) : NULL;
+    if (value == NULL && PyErr_Occurred()) {
         PyErr_Clear();
-        return NULL;
     }
     return value;
 }
 
-/* Whether it has an empty list or set of exactly that type there. */
-static inline bool
-attribute_is_empty(PyObject *object, PyObject *name, PyTypeObject *type)
+/* What the loop, whose class leaves the name alone, has under it: a new reference, or NULL without an error.  Not read
+   from its dictionary: asking for that makes one, and from then on all that runs on the loop takes longer (3.11
+   and 3.15). Nobody but its generators would notice that of the set. */
+static inline PyObject *
+loop_attribute(PyObject *loop, PyObject *name)
 {
-    PyObject *value = attribute_of(object, name);
-    bool empty = value != NULL && Py_IS_TYPE(value, type) &&
-                 (type == &PyList_Type ? PyList_GET_SIZE(value) : PySet_GET_SIZE(value)) == 0;
-    Py_XDECREF(value);
-    return empty;
+    PyObject *value;
+    if (PyObject_GetOptionalAttr(loop, name, &value) < 0) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return value;
 }
 
 /* -- doing it -- */
@@ -131,21 +139,26 @@ static int
 set_add(ModuleState *state, PyObject *self, PyObject *gen)
 {
     const Names *names = &state->names;
+    PyObject *dict = set_is_plain(state, self) ? dict_of(self) : NULL;
     /* `if self._pending_removals: self._commit_removals()`: somebody iterated meanwhile, which is rare. */
-    if (!set_is_plain(state, self) ||
-        (state->asyncio.defers_removals && !attribute_is_empty(self, names->pending_removals, &PyList_Type))) {
-        return 0;
+    if (state->asyncio.defers_removals) {
+        PyObject *pending = dict_entry(dict, names->pending_removals);
+        if (pending == NULL || !PyList_CheckExact(pending) || PyList_GET_SIZE(pending) != 0) {
+            return 0;
+        }
     }
     /* `self.data.add(ref(item, self._remove))` */
-    int result = 0;
-    PyObject *remove = attribute_of(self, names->remove), *data = attribute_of(self, names->data);
-    if (remove != NULL && data != NULL && Py_IS_TYPE(data, &PySet_Type)) {
-        PyObject *reference = PyWeakref_NewRef(gen, remove);
-        result = reference != NULL && PySet_Add(data, reference) == 0 ? 1 : -1;
-        Py_XDECREF(reference);
+    PyObject *remove = dict_entry(dict, names->remove), *data = dict_entry(dict, names->data);
+    if (remove == NULL || data == NULL || !Py_IS_TYPE(data, &PySet_Type)) {
+        return 0;
     }
-    Py_XDECREF(data);
-    Py_XDECREF(remove);
+    Py_INCREF(remove);
+    Py_INCREF(data);
+    PyObject *reference = PyWeakref_NewRef(gen, remove);
+    int result = reference != NULL && PySet_Add(data, reference) == 0 ? 1 : -1;
+    Py_XDECREF(reference);
+    Py_DECREF(data);
+    Py_DECREF(remove);
     return result;
 }
 
@@ -167,9 +180,9 @@ actx_asyncio_hook_run(ModuleState *state, PyObject *firstiter, PyObject *gen)
         return 0;
     }
     /* `if self._asyncgens_shutdown_called: warnings.warn(...)`: the hook's own line is what that warning names. */
-    PyObject *shutdown_called = attribute_of(loop, state->names.shutdown_called);
+    PyObject *shutdown_called = loop_attribute(loop, state->names.shutdown_called);
     Py_XDECREF(shutdown_called);
-    PyObject *set = shutdown_called == Py_False ? attribute_of(loop, state->names.asyncgens) : NULL;
+    PyObject *set = shutdown_called == Py_False ? loop_attribute(loop, state->names.asyncgens) : NULL;
     int result = set != NULL ? set_add(state, set, gen) : 0;
     Py_XDECREF(set);
     return result;
@@ -206,14 +219,22 @@ actx_asyncio_hook_forget(ModuleState *state, PyObject *gen)
         return;
     }
     PyObject *set = set_of_callback(state, reference->wr_callback);
+    PyObject *dict = set != NULL ? dict_of(set) : NULL;
     /* `if self._iterating: self._pending_removals.append(item)` */
-    if (set == NULL || (state->asyncio.defers_removals && !attribute_is_empty(set, names->iterating, &PySet_Type))) {
-        return;
+    if (state->asyncio.defers_removals) {
+        PyObject *iterating = dict_entry(dict, names->iterating);
+        if (iterating == NULL || !Py_IS_TYPE(iterating, &PySet_Type) || PySet_GET_SIZE(iterating) != 0) {
+            return;
+        }
     }
     /* `self.data.discard(item)` */
-    PyObject *data = attribute_of(set, names->data);
-    if (data != NULL && Py_IS_TYPE(data, &PySet_Type) && PySet_Discard(data, (PyObject *)reference) < 0) {
+    PyObject *data = dict_entry(dict, names->data);
+    if (data == NULL || !Py_IS_TYPE(data, &PySet_Type)) {
+        return;
+    }
+    Py_INCREF(data);
+    if (PySet_Discard(data, (PyObject *)reference) < 0) {
         PyErr_WriteUnraisable(data);
     }
-    Py_XDECREF(data);
+    Py_DECREF(data);
 }

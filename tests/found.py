@@ -126,13 +126,14 @@ async def main():
 LOST_IN_A_CLEAN_UP = """\
 @asynccontextmanager
 async def manager():
-    async with keep(AsyncExitStack()) as stack:
-        stack.push_async_exit(odd('generator'))
-        try:
-            yield
-            yield
-        except GeneratorExit:
-            log('closed', await stack.aclose())
+    stack = keep(AsyncExitStack())
+    stack.push_async_exit(odd('generator'))
+    yield
+    try:
+        yield
+    except GeneratorExit:
+        log('closing')
+    log('closed', await stack.__aexit__(None, None, None))
 
 async def main():
     async with keep(manager()):

@@ -155,6 +155,8 @@ class Observer:
 
     def touch(self, number, how, actions):
         """Do something to a manager's generator without the manager."""
+        if not CLOSE_IN_GENERATOR and how in ("athrow", "aclose"):
+            actions = [("send", None), *actions]  # begun by throw(), it is begun once more by send(): differences.md
         gen = self.older(number)[1]
         if gen is None:
             self.log("no generator")

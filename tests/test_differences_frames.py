@@ -105,6 +105,42 @@ def test_frames_of_those_who_await_are_off_the_stack_during_a_throw(lib, is_ours
         assert seen == (["exit", "user"] if VERSION >= (3, 14) else ["exit"])
 
 
+@pytest.mark.skipif(VERSION >= (3, 13), reason="aclose() that was begun by throw() is not begun once more")
+def test_generator_exit_that_is_thrown_by_aclose_closes_what_a_stack_awaits(lib, is_ours):
+    seen = []
+
+    class Waiting:
+        def __await__(self):
+            return self
+
+        def __next__(self):
+            return None
+
+        def throw(self, *arguments):
+            seen.append("thrown")
+            raise StopIteration
+
+        def close(self):
+            seen.append("closed")
+
+    async def exit(*details):
+        await Waiting()
+
+    async def generator():
+        try:
+            yield
+        finally:
+            async with lib.AsyncExitStack() as stack:
+                stack.push_async_exit(exit)
+
+    made = generator()
+    catch(made.asend(None).send, None)
+    closing = made.aclose()
+    assert closing.throw(KeyError()) is None
+    catch(closing.send, None)
+    assert seen == (["closed"] if is_ours else ["thrown"])
+
+
 def test_warning_names_the_user_two_levels_up(lib, is_ours):
     @lib.asynccontextmanager
     async def manager():

@@ -139,8 +139,8 @@ def compare(key, options):
 
 def share_of_contextlib(worker, n, seconds):
     """The share of the stdlib's contextlib in per cent and the number of samples, or None where none can be taken."""
-    # 3.11 does not keep its frames fit to be walked at every moment.
-    if sys.platform == "win32" or sys.version_info < (3, 12) or not seconds:
+    # 3.11 and 3.12 do not keep their frames fit to be walked at every moment.
+    if sys.platform == "win32" or sys.version_info < (3, 13) or not seconds:
         return None
     worker.ask("sample")
     while seconds > 0:
@@ -234,7 +234,7 @@ def main():
         metavar="PATTERN",
         help="the program of that key, or those that contain it",
     )
-    parser.add_argument("--pairs", type=int, default=3, help="how many pairs of processes (default %(default)s)")
+    parser.add_argument("--pairs", type=int, default=2, help="how many pairs of processes (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=20, help="how many rounds each makes (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.05, help="a turn of one process (default %(default)s)")
     parser.add_argument("--profile", type=float, default=3, metavar="SECONDS", help="sampled (default %(default)s)")

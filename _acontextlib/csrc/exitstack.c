@@ -19,7 +19,7 @@ stack_pushes(StackObject *self, int twin, bool plain, PyObject *const *args, Py_
 {
     int overrides = actx_stack_overrides(self);
     *result = NULL;
-    if (plain && (overrides & (OVERRIDES_PUSHING | OVERRIDES_ENTRIES)) == 0 && !self->is_public) {
+    if (plain && (overrides & (OVERRIDES_PUSHING | OVERRIDES_ENTRIES)) == 0 && !actx_stack_is_public(self)) {
         return true;
     }
     if (overrides >= 0) {

@@ -324,8 +324,9 @@ stack_enter_step(AwaitableObject *self, AwaitOutcome outcome, PyObject **value)
 
 /* Look up the methods, keep the exit and begin to await the enter. */
 static AwaitOutcome
-stack_enter_any(AwaitableObject *self, PyObject *manager, PyObject **value)
+stack_enter_any(AwaitableObject *self, PyObject **value)
 {
+    PyObject *manager = self->refs[REF_MANAGER];
     ManagerMethods methods;
     if (methods_lookup(self->state, manager, false, &methods) < 0) {
         return AWAIT_ERROR;
@@ -336,7 +337,7 @@ stack_enter_any(AwaitableObject *self, PyObject *manager, PyObject **value)
 }
 
 static AwaitOutcome
-stack_enter_begin(AwaitableObject *self, PyObject **value)
+stack_enter_start(AwaitableObject *self, PyObject **value)
 {
     PyObject *manager = self->refs[REF_MANAGER];
     AwaitOutcome outcome;
@@ -348,15 +349,9 @@ stack_enter_begin(AwaitableObject *self, PyObject **value)
         outcome = actx_manager_enter_begin(self, (ManagerObject *)manager, value);
     }
     else {
-        outcome = stack_enter_any(self, manager, value);
+        outcome = actx_awaitable_nest(self, value, stack_enter_any);
     }
     return outcome == AWAIT_NEXT ? outcome : stack_enter_step(self, outcome, value);
-}
-
-static AwaitOutcome
-stack_enter_start(AwaitableObject *self, PyObject **value)
-{
-    return actx_awaitable_nest(self, value, stack_enter_begin);
 }
 
 static const AwaitableOps stack_enter_ops = {

@@ -15,7 +15,7 @@ static void
 manager_note(ManagerObject *cm, GeneratorFault fault)
 {
     PyObject *gen = actx_field_get(cm, &cm->gen);
-    actx_note_generator(&cm->state->names, gen, fault);
+    actx_note_generator(cm->state, gen, fault);
     Py_XDECREF(gen);
 }
 

@@ -25,17 +25,28 @@ raised_take(PyObject *type)
     return exc;
 }
 
-/* " at line N", where an async generator is suspended; nothing where it is at its end, or nobody knows. */
+/* " at line N", where an async generator is suspended; nothing where it is at its end, nobody knows, or another thread
+   runs it meanwhile, which must not be looked at: hence the claim. */
 static PyObject *
-stand_of(const Names *names, PyObject *gen)
+stand_of(ModuleState *state, PyObject *gen)
 {
-    PyObject *frame = PyObject_GetAttr(gen, names->ag_frame), *result = NULL;
+#if ACTX_FREE_THREADED
+    GeneratorClaim claim = {.generator = NULL};
+    if (actx_generator_claim(&state->drive, &claim, gen, "anext()") < 0) {
+        PyErr_Clear();
+        return PyUnicode_FromString("");
+    }
+#endif
+    PyObject *frame = PyObject_GetAttr(gen, state->names.ag_frame), *result = NULL;
     if (frame != NULL) {
         result = PyFrame_Check(frame)
                      ? PyUnicode_FromFormat(" at line %d", PyFrame_GetLineNumber((PyFrameObject *)frame))
                      : PyUnicode_FromString("");
     }
     Py_XDECREF(frame);
+#if ACTX_FREE_THREADED
+    actx_generator_unclaim(&state->drive, &claim);
+#endif
     return result;
 }
 
@@ -69,8 +80,9 @@ fault_text(GeneratorFault fault, PyObject *name, PyObject *place, PyObject *stan
 }
 
 void
-actx_note_generator(const Names *names, PyObject *gen, GeneratorFault fault)
+actx_note_generator(ModuleState *state, PyObject *gen, GeneratorFault fault)
 {
+    const Names *names = &state->names;
     if (gen == NULL || !PyAsyncGen_CheckExact(gen)) {
         return;
     }
@@ -80,7 +92,7 @@ actx_note_generator(const Names *names, PyObject *gen, GeneratorFault fault)
     }
     PyObject *name = PyObject_GetAttr(gen, names->qualname);
     PyObject *code = name != NULL ? PyObject_GetAttr(gen, names->ag_code) : NULL;
-    PyObject *stand = code != NULL ? stand_of(names, gen) : NULL;
+    PyObject *stand = code != NULL ? stand_of(state, gen) : NULL;
     PyObject *place = NULL, *note = NULL;
     if (stand != NULL) {
         const PyCodeObject *of = (PyCodeObject *)code;

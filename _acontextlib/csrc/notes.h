@@ -18,7 +18,7 @@ typedef enum {
 } GeneratorFault;
 
 /* Say it of `gen`, with the name, file and line of its function; nothing of what is no async generator, or NULL. */
-void actx_note_generator(const Names *names, PyObject *gen, GeneratorFault fault);
+void actx_note_generator(ModuleState *state, PyObject *gen, GeneratorFault fault);
 
 /* A stack refused to enter `manager`: name the method that takes it, if it is one of the other kind. */
 void actx_note_refused(const Names *names, PyObject *manager, bool is_sync);

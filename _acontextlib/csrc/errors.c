@@ -151,3 +151,13 @@ actx_error_set_missing_attribute(PyObject *object, PyObject *name)
     PyErr_SetRaisedException(exc);
 #endif
 }
+
+void
+actx_error_set_missing_attribute_string(PyObject *object, const char *name)
+{
+    PyObject *missing = PyUnicode_FromString(name);
+    if (missing != NULL) {
+        actx_error_set_missing_attribute(object, missing);
+        Py_DECREF(missing);
+    }
+}

@@ -59,5 +59,6 @@ void actx_error_set_from_none(PyObject *handled, PyObject *type, const char *tex
 
 /* Raise what `del object.name` raises where there is no such attribute. */
 void actx_error_set_missing_attribute(PyObject *object, PyObject *name);
+void actx_error_set_missing_attribute_string(PyObject *object, const char *name);
 
 #endif

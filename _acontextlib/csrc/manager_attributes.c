@@ -209,11 +209,7 @@ manager_set(ManagerObject *self, PyObject *value, void *name)
     }
     Py_END_CRITICAL_SECTION();
     if (value == NULL && before == NULL) {
-        PyObject *missing = PyUnicode_FromString(name);
-        if (missing != NULL) {
-            actx_error_set_missing_attribute((PyObject *)self, missing);
-            Py_DECREF(missing);
-        }
+        actx_error_set_missing_attribute_string((PyObject *)self, name);
         return -1;
     }
     Py_XDECREF(before);

@@ -344,11 +344,7 @@ simple_set(SimpleObject *self, PyObject *value, void *name)
 {
     PyObject *before = actx_field_exchange_take(self, &self->value, Py_XNewRef(value));
     if (value == NULL && before == NULL) {
-        PyObject *missing = PyUnicode_FromString(name);
-        if (missing != NULL) {
-            actx_error_set_missing_attribute((PyObject *)self, missing);
-            Py_DECREF(missing);
-        }
+        actx_error_set_missing_attribute_string((PyObject *)self, name);
         return -1;
     }
     Py_XDECREF(before);

@@ -3,6 +3,7 @@
 The loading itself is in `implementations.py`, for tests that cannot use a fixture (the fuzzer, subprocesses).
 """
 
+import asyncio
 import gc
 import os
 
@@ -13,10 +14,12 @@ import pytest
 _PROCESSES = "starts processes"
 _COLLECTOR = "counts references, or has the collector run at every step"
 _CONTEXTLIB = "changes the contextlib of the process"
+_LOOPS = "replaces parts of asyncio for all threads"
 _MONITORING = "sets what monitors all threads"
 _SHARED = "its fixture makes one awaitable for all threads"
 ONE_THREAD = {
     "test_asyncio_hook": _COLLECTOR,
+    "test_asyncio_hook_replaced": _LOOPS,
     "test_awaitable_context.py::test_monitoring_sees_the_same_events_of_user_code": _MONITORING,
     "test_awaitable_context.py::test_trace_function_sees_the_same_events_of_user_code": _MONITORING,
     "test_awaitable_object.py::test_iterator_of_the_awaitable_is_one_in_every_respect": _SHARED,
@@ -77,3 +80,19 @@ def _others_frozen():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def loop():
+    """An event loop of asyncio's own class, whatever the policy says."""
+    made = asyncio.SelectorEventLoop()
+    yield made
+    made.run_until_complete(_finish())
+    made.close()
+
+
+async def _finish():
+    """Have the generators that were dropped closed, which takes two rounds until there is a task that does it."""
+    for _ in range(2):
+        await asyncio.sleep(0)
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})

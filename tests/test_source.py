@@ -284,6 +284,11 @@ def test_text_files_are_tidy():
         assert [line for line in text.split("\n") if line != line.rstrip()] == [], name
 
 
+def test_files_of_python_are_short():
+    lengths = {name: text.count("\n") for name, text in texts() if name.endswith(".py")}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE} == {}
+
+
 def test_nothing_is_left_to_do():
     mark = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
     assert [f"{name}: {match[0]}" for name, text in texts() for match in mark.finditer(text)] == []

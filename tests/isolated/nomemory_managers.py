@@ -129,13 +129,29 @@ def enter_for_a_value(lib, world):
     return main
 
 
-@scenario("manager")
-def body_raises(lib, world):
-    error = ValueError("body")
+# What the generator does, and what the body raises.
+USES = {
+    "that_passes_an_error": ("resource", ValueError),
+    "that_suppresses": ("suppressing", ValueError),
+    "that_raises_another_error": ("raising", ValueError),
+    "that_raises_on_exit": ("raising", None),
+    "that_raises_on_enter": ("failing", None),
+    "that_does_not_yield": ("not_yielding", None),
+    "that_does_not_stop": ("yielding_twice", None),
+    "that_does_not_stop_after_an_error": ("yielding_after_error", ValueError),
+}
+
+
+@each(**USES)("manager")
+def generator(lib, world, variant):
+    kind, error = variant
+    function = getattr(world, kind)
 
     async def main():
-        async with world.resource(0):
-            raise error
+        async with function(0):
+            if error is not None:
+                raise error("body")
+        return "suppressed"
 
     return main
 
@@ -148,48 +164,6 @@ def body_raises_a_class(lib, world):
                 raise ValueError
         except ValueError as exc:
             return exc.__context__
-
-    return main
-
-
-@scenario("manager")
-def body_raises_and_generator_suppresses(lib, world):
-    async def main():
-        async with world.suppressing(0):
-            raise ValueError("body")
-        return "suppressed"
-
-    return main
-
-
-@scenario("manager")
-def body_raises_and_generator_raises_another(lib, world):
-    async def main():
-        async with world.raising(0):
-            raise ValueError("body")
-
-    return main
-
-
-@scenario("manager")
-def generator_raises_on_exit(lib, world):
-    async def main():
-        async with world.raising(0):
-            pass
-
-    return main
-
-
-@scenario("manager")
-def generator_raises_on_enter(lib, world):
-    @lib.asynccontextmanager
-    async def function():
-        raise LookupError("enter")
-        yield
-
-    async def main():
-        async with function():
-            pass
 
     return main
 
@@ -277,13 +251,18 @@ def enter_twice(lib, world):
     return main
 
 
-@scenario("manager")
-def exits_while_others_are_suspended(lib, world):
-    """The exits come when the freelists are empty: each pausing one holds its awaitable."""
+def twenty_entering(world):
+    """Managers that pause as they are entered, with the awaitables, which leave the freelists empty."""
     managers = [world.pausing(k) for k in range(20)]
     entering = [manager.__aenter__() for manager in managers]
     for awaitable in entering:
         awaitable.send(None)
+    return managers, entering
+
+
+@scenario("manager")
+def exits_while_others_are_suspended(lib, world):
+    managers, entering = twenty_entering(world)
     manager = world.resource(30)
     drive(manager.__aenter__())
     body = [None] * 20
@@ -305,10 +284,7 @@ def exits_while_others_are_suspended(lib, world):
 
 @scenario("manager")
 def async_with_while_others_are_suspended(lib, world):
-    managers = [world.pausing(k) for k in range(20)]
-    entering = [manager.__aenter__() for manager in managers]
-    for awaitable in entering:
-        awaitable.send(None)
+    managers, entering = twenty_entering(world)
 
     async def main():
         async with world.resource(30) as value:
@@ -372,38 +348,6 @@ def manager_under_asyncio_hooks(lib, world):
 
 
 # -- misuse --
-
-
-@scenario("misuse")
-def generator_does_not_yield(lib, world):
-    @lib.asynccontextmanager
-    async def function():
-        if world is None:
-            yield
-
-    async def main():
-        async with function():
-            pass
-
-    return main
-
-
-@scenario("misuse")
-def generator_does_not_stop(lib, world):
-    async def main():
-        async with world.yielding_twice(0):
-            pass
-
-    return main
-
-
-@scenario("misuse")
-def generator_does_not_stop_after_error(lib, world):
-    async def main():
-        async with world.yielding_after_error(0):
-            raise ValueError("body")
-
-    return main
 
 
 @scenario("misuse")

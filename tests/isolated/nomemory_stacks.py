@@ -106,21 +106,6 @@ def enter_context_that_pushes(lib, world):
     return play, close
 
 
-@scenario("stack")
-def enter_raises(lib, world):
-    @lib.asynccontextmanager
-    async def function():
-        raise LookupError("enter")
-        yield
-
-    async def main():
-        async with lib.AsyncExitStack() as stack:
-            await stack.enter_async_context(world.resource(0))
-            await stack.enter_async_context(function())
-
-    return main
-
-
 @each(sync="enter_context", asynchronous="enter_async_context")("stack")
 def enter_what_is_no_manager(lib, world, variant):
     async def main():
@@ -354,37 +339,27 @@ def aclose_of_a_public_stack(lib, world, variant):
     return (lambda: drive(stack.aclose())), lambda: drive(stack.aclose())
 
 
-@scenario("unwind")
-def error_is_suppressed_on_the_way(lib, world):
+# What is entered, and what the body raises.
+ENTERED = {
+    "one_that_raises": (("resource", "failing"), None),
+    "one_that_suppresses": (("resource", "suppressing", "resource"), ValueError),
+    "two_whose_exits_raise": (("resource", "raising", "raising"), ValueError),
+    "one_that_does_not_stop": (("resource", "yielding_twice"), None),
+}
+
+
+@each(**ENTERED)("unwind")
+def async_with(lib, world, variant):
+    kinds, error = variant
+    functions = [getattr(world, kind) for kind in kinds]
+
     async def main():
         async with lib.AsyncExitStack() as stack:
-            await stack.enter_async_context(world.resource(0))
-            await stack.enter_async_context(world.suppressing(1))
-            await stack.enter_async_context(world.resource(2))
-            raise ValueError("body")
+            for k, function in enumerate(functions):
+                await stack.enter_async_context(function(k))
+            if error is not None:
+                raise error("body")
         return "suppressed"
-
-    return main
-
-
-@scenario("unwind")
-def exits_raise_others(lib, world):
-    async def main():
-        async with lib.AsyncExitStack() as stack:
-            await stack.enter_async_context(world.resource(0))
-            await stack.enter_async_context(world.raising(1))
-            await stack.enter_async_context(world.raising(2))
-            raise ValueError("body")
-
-    return main
-
-
-@scenario("unwind")
-def exit_does_not_stop(lib, world):
-    async def main():
-        async with lib.AsyncExitStack() as stack:
-            await stack.enter_async_context(world.resource(0))
-            await stack.enter_async_context(world.yielding_twice(1))
 
     return main
 

@@ -135,6 +135,14 @@ class World:
                 released[k] += 1
                 await PAUSE
 
+        async def failing(k=0):
+            raise LookupError("enter")
+            yield
+
+        async def not_yielding(k=0):
+            if k is None:
+                yield
+
         class Plain:
             def __init__(self, k=0):
                 self.k = k
@@ -157,13 +165,10 @@ class World:
             def __exit__(self, typ, value, traceback):
                 released[self.k] += 1
 
-        self.functions = {"resource": resource, "suppressing": suppressing, "raising": raising, "pausing": pausing}
-        self.resource = lib.asynccontextmanager(resource)
-        self.suppressing = lib.asynccontextmanager(suppressing)
-        self.raising = lib.asynccontextmanager(raising)
-        self.pausing = lib.asynccontextmanager(pausing)
-        self.yielding_twice = lib.asynccontextmanager(yielding_twice)
-        self.yielding_after_error = lib.asynccontextmanager(yielding_after_error)
+        made = [resource, suppressing, raising, pausing, yielding_twice, yielding_after_error, failing, not_yielding]
+        self.functions = {function.__name__: function for function in made}
+        for name, function in self.functions.items():
+            setattr(self, name, lib.asynccontextmanager(function))
         self.Plain, self.Sync = Plain, Sync
 
     def keep(self, thing):

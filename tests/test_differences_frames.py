@@ -10,8 +10,9 @@ import traceback
 import warnings
 
 import pytest
-from helpers import VERSION, Pause, catch, is_library_frame, run
+from helpers import VERSION, Pause, catch, is_library_frame, outcome, run
 from processes import accelerated, python
+from waiting import prepare
 
 
 @pytest.fixture
@@ -284,6 +285,49 @@ def test_throw_with_three_arguments_reaches_an_iterator_as_one(lib, is_ours):
     coroutine.send(None)
     assert catch(coroutine.throw, KeyError, error, None) is error
     assert thrown == [(error,) if is_ours else (KeyError, error, None)]
+
+
+# throw() that refuses its arguments
+
+
+@pytest.mark.filterwarnings("ignore:the .type, exc, tb. signature:DeprecationWarning")
+@pytest.mark.parametrize("arguments", [(5,), (KeyError, KeyError(), 5), (KeyError(), 5)], ids=repr)
+def test_throw_that_is_refused_leaves_the_callback_of_a_stack_awaited(lib, is_ours, arguments):
+    class Plain:
+        def __await__(self):
+            return iter(["first", "second"])
+
+    stack = lib.AsyncExitStack()
+    stack.push_async_callback(Plain)
+    leaving = stack.__aexit__(None, None, None)
+    assert leaving.send(None) == "first"
+    assert type(catch(leaving.throw, *arguments)) is TypeError
+    if is_ours:
+        assert leaving.send(None) == "second"
+        assert type(catch(leaving.send, None)) is StopIteration
+    else:
+        assert str(catch(leaving.send, None)) == "cannot reuse already awaited coroutine"
+
+
+@pytest.mark.filterwarnings("ignore:the .type, exc, tb. signature:DeprecationWarning")
+@pytest.mark.parametrize("phase", ["enter", "exit"])
+def test_throw_of_generatorexit_that_is_refused_ends_the_operation(lib, is_ours, phase):
+    ended = ("raised", RuntimeError, "cannot reuse already awaited __anext__()/asend()")
+
+    def after_the_throw(action, *arguments):
+        _, awaitable, _ = prepare(lib, phase)
+        awaitable.send(None)
+        assert type(catch(awaitable.throw, GeneratorExit, None, 5)) is TypeError
+        return outcome(getattr(awaitable, action), *arguments)
+
+    if not is_ours or lib.core.drive == "public":
+        assert after_the_throw("send", None) == after_the_throw("throw", KeyError("later")) == ended
+    else:
+        sent = {"enter": (RuntimeError, "generator didn't yield"), "exit": (StopIteration, "False")}
+        assert after_the_throw("send", None) == ("raised", *sent[phase])
+        assert after_the_throw("throw", KeyError("later")) == ("raised", KeyError, "'later'")
+    closed = ended if is_ours and lib.core.drive == "public" and VERSION < (3, 13) else ("returned", None)
+    assert after_the_throw("close") == closed
 
 
 # Processes

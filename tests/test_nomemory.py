@@ -1,6 +1,6 @@
 """Allocations that fail: see isolated/nomemory.py for the scenarios; `nox -s nomemory` runs them all.
 
-Here are those of one allocation that fails, with full freelists, without the import of the module.
+Here are those of one allocation that fails, with full freelists; the import of the module on one drive only.
 """
 
 import re
@@ -35,6 +35,11 @@ def test_nothing_worse_than_memory_error(group, drive, tmp_path):
     done = play("--group", group, "--drive", drive, "--mode", "one", cwd=tmp_path)
     assert done.status == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
     assert re.search(r"(\d+) scenarios, (\d+) attempts, 0 problems", done.stdout), done.stdout
+
+
+def test_import_raises_nothing_worse_than_memory_error(tmp_path):
+    done = play("--group", "module", "--drive", implementations.OURS[0], "--mode", "one", cwd=tmp_path)
+    assert done.status == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
 
 
 def test_defects_are_found(tmp_path):

@@ -27,13 +27,23 @@ methods_set_type(PyObject *methods, PyTypeObject *type)
     }
 }
 
+PyTypeObject *
+actx_type_new(PyObject *module, PyType_Spec *spec, PyObject *bases)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, bases);
+    if (type == NULL && PyErr_Occurred() == NULL) {
+        PyErr_NoMemory();
+    }
+    return (PyTypeObject *)type;
+}
+
 int
 actx_class_new(PyObject *module, PyObject *templates, const char *name, PyType_Spec *spec, const MethodDef *methods,
                int count, PyTypeObject **base, PyTypeObject **type, PyObject **twins)
 {
     PyObject *twin = PyObject_CallMethod(templates, "twin_of", "s", name);
     PyObject *dict = twin != NULL ? methods_new(PyModule_GetState(module), twin, methods, count, twins) : NULL;
-    *base = dict != NULL ? (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL) : NULL;
+    *base = dict != NULL ? actx_type_new(module, spec, NULL) : NULL;
     *type = NULL;
     if (*base != NULL) {
         *type = (PyTypeObject *)PyObject_CallMethod(templates, "class_like", "OOO", twin, *base, dict);

@@ -5,6 +5,9 @@
 
 #include "method.h"
 
+/* PyType_FromModuleAndSpec(), which in 3.11 sets no error where it has no memory for the name of the type. */
+PyTypeObject *actx_type_new(PyObject *module, PyType_Spec *spec, PyObject *bases);
+
 /* Make the class `name` and add it to the module: *base is made from `spec`, *type in Python from it and from `count`
    methods.  twins[i] becomes the twin's method of that name, to be called where ours does not want to. */
 int actx_class_new(PyObject *module, PyObject *templates, const char *name, PyType_Spec *spec, const MethodDef *methods,

@@ -8,6 +8,7 @@
    Mirrors asynccontextmanager() of contextlib and update_wrapper() of functools. */
 #include "decorator.h"
 
+#include "classes.h"
 #include "contextmanager.h"
 
 /* -- what a decorated function is -- */
@@ -118,9 +119,9 @@ PyObject *
 actx_globals_new(PyObject *module)
 {
     PyObject *bases = PyTuple_Pack(1, &PyDict_Type);
-    PyObject *type = bases != NULL ? PyType_FromModuleAndSpec(module, &globals_spec, bases) : NULL;
+    PyTypeObject *type = bases != NULL ? actx_type_new(module, &globals_spec, bases) : NULL;
     PyObject *none = type != NULL ? PyTuple_New(0) : NULL;
-    PyObject *globals = none != NULL ? PyDict_Type.tp_new((PyTypeObject *)type, none, NULL) : NULL;
+    PyObject *globals = none != NULL ? PyDict_Type.tp_new(type, none, NULL) : NULL;
     if (globals != NULL) {
         ((GlobalsObject *)globals)->state = PyModule_GetState(module);
         if (globals_fill(globals, module) < 0) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "awaitable.h"
+#include "classes.h"
 #include "contextmanager.h"
 #include "decorator.h"
 #include "exitstack.h"
@@ -105,7 +106,7 @@ drive_init(ModuleState *state, PyObject *templates)
 static int
 type_init(PyObject *module, PyType_Spec *spec, PyTypeObject **slot)
 {
-    *slot = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    *slot = actx_type_new(module, spec, NULL);
     return *slot != NULL ? 0 : -1;
 }
 
@@ -126,9 +127,9 @@ manager_class_init(PyObject *module, ModuleState *state, PyObject *templates)
     PyObject *manager = NULL;
     PyObject *twin = PyObject_CallMethod(templates, "twin_of", "s", "_AsyncGeneratorContextManager");
     PyObject *aenter = method_like(state, &actx_manager_aenter, twin);
-    PyObject *aexit = method_like(state, &actx_manager_aexit, twin);
-    PyObject *recreate = method_like(state, &actx_manager_recreate, twin);
-    if (aenter != NULL && aexit != NULL && recreate != NULL) {
+    PyObject *aexit = aenter != NULL ? method_like(state, &actx_manager_aexit, twin) : NULL;
+    PyObject *recreate = aexit != NULL ? method_like(state, &actx_manager_recreate, twin) : NULL;
+    if (recreate != NULL) {
         actx_method_set_type(recreate, state->manager_base);
         manager = PyObject_CallMethod(templates, "manager_class", "OOOO", state->manager_base, aenter, aexit, recreate);
     }
@@ -212,11 +213,8 @@ contents_init(PyObject *module, ModuleState *state, PyObject *templates)
         return -1;
     }
     state->decorator_code = PyObject_GetAttrString(template, "__code__");
-    state->globals = actx_globals_new(module);
-    PyObject *decorator = NULL;
-    if (state->decorator_code != NULL && state->globals != NULL) {
-        decorator = actx_decorator_new(state, template);
-    }
+    state->globals = state->decorator_code != NULL ? actx_globals_new(module) : NULL;
+    PyObject *decorator = state->globals != NULL ? actx_decorator_new(state, template) : NULL;
     Py_DECREF(template);
     if (decorator == NULL) {
         return -1;

@@ -14,14 +14,15 @@ class Scenario(NamedTuple):
     group: str
     prepare: object
     is_async: bool
+    is_apart: bool = False  # each attempt in a process of its own
 
 
 SCENARIOS = {}
 
 
-def scenario(group, *, is_async=True):
+def scenario(group, *, is_async=True, is_apart=False):
     def register(prepare):
-        SCENARIOS[prepare.__name__] = Scenario(prepare.__name__, group, prepare, is_async)
+        SCENARIOS[prepare.__name__] = Scenario(prepare.__name__, group, prepare, is_async, is_apart)
         return prepare
 
     return register

@@ -103,7 +103,7 @@ def project(tmp_path, monkeypatch):
 
 def test_tests_that_end_otherwise_are_found(project, capsys):
     (project.folder / "tests" / "test_broken.py").write_text("import nothing_of_that_name")
-    runs, seen = compare.compare(project, ["tests"])
+    runs, suspects = compare.compare(project, ["tests"])
     prefix = "tests/test_project.py::"
     assert {test: run["collecting tests/test_broken.py"][1] for test, run in runs.items()} == {
         "stdlib": "error",
@@ -112,19 +112,20 @@ def test_tests_that_end_otherwise_are_found(project, capsys):
     for name, position in (("stdlib", 0), ("ours", 1)):
         found = {test.removeprefix(prefix): outcome for test, (_, outcome) in runs[name].items() if prefix in test}
         assert found == SAME | {test: outcomes[position] for test, outcomes in DIFFERENT.items()}
-    assert seen == {
-        prefix + test: {"stdlib": Counter([stdlib]), "ours": Counter([ours])}
-        for test, (stdlib, ours) in DIFFERENT.items()
+    assert {test: suspect.first for test, suspect in suspects.items()} == {
+        prefix + test: {"stdlib": stdlib, "ours": ours} for test, (stdlib, ours) in DIFFERENT.items()
     }
-    assert all(map(compare.differs, seen.values()))
-    compare.tell(f"{prefix}test_ours_only", runs, seen[f"{prefix}test_ours_only"])
+    for suspect in suspects.values():
+        assert suspect.rounds == {name: Counter([outcome]) for name, outcome in suspect.first.items()}
+        assert suspect.differs()
+    compare.tell(f"{prefix}test_ours_only", suspects[f"{prefix}test_ours_only"])
     assert capsys.readouterr().out.splitlines() == [
         f"DIFFERENCE: {prefix}test_ours_only",
         "    stdlib: failed (AssertionError); then 1 x failed (AssertionError)",
         "    ours: passed; then 1 x passed",
     ]
     counts = "3 / 2 | 5 / 5 | 1 / 1 | 1 / 2 | 1 / 1"
-    assert compare.row("project", runs, seen).split(" | ", 2)[2] == f"{counts} | 4 | none |"
+    assert compare.row("project", runs, suspects).split(" | ", 2)[2] == f"{counts} | 4 | none |"
 
 
 def test_process_that_dies_tells_nothing_but_where(project):
@@ -146,33 +147,52 @@ def test_run_in_which_ours_are_missing_or_late_tells_nothing(project):
 
 
 class Prepared:
-    """Has the outcomes of one test ready, by implementation; the last goes on for ever."""
+    """Has the outcomes of one test ready, by implementation, and those where only its file runs; the last goes on."""
 
-    def __init__(self, **outcomes):
+    def __init__(self, alone=None, **outcomes):
         self.outcomes = outcomes
+        self.alone = alone or outcomes
         self.targets = []
 
     def run(self, implementation, *targets, name):
         self.targets.append(targets)
-        left = self.outcomes[implementation]
+        left = (self.outcomes if targets == ("tests",) else self.alone)[implementation]
         outcome = left.pop(0) if len(left) > 1 else left[0]
         return {"test": ("file", outcome), "other": ("other file", "passed")} if outcome else {}
 
 
 @pytest.mark.parametrize(
-    ("stdlib", "ours", "rounds", "different"),
+    ("stdlib", "ours", "rounds", "again", "different"),
     [
-        (["passed"], ["passed"], 0, None),
-        (["failed", "passed"], ["passed"], 3, False),
-        (["passed"], ["failed", "passed"], 3, False),
-        (["passed"], ["failed"], 10, True),
-        (["passed"], ["failed", "passed", "passed", "failed", "passed"], 10, True),
-        (["failed", "passed", "passed", "passed", "passed", "failed"], ["passed", "failed", "passed"], 5, False),
-        (["passed", None], ["failed", None], 10, True),
+        (["passed"], ["passed"], 0, 0, None),
+        (["failed", "passed"], ["passed"], 3, 1, False),
+        (["passed"], ["failed", "passed"], 3, 1, False),
+        (["passed"], ["failed"], 10, 0, True),
+        (["passed"], ["failed", "passed", "passed", "failed", "passed"], 10, 0, True),
+        (["failed", *["passed"] * 4, "failed", "passed"], ["passed", "failed", "passed"], 5, 1, False),
+        (["passed", None], ["failed", None], 10, 0, True),
     ],
 )
-def test_fickle_tests_are_told_from_differences(stdlib, ours, rounds, different):
+def test_fickle_tests_are_told_from_differences(stdlib, ours, rounds, again, different):
     runner = Prepared(stdlib=list(stdlib), ours=list(ours))
-    _, seen = compare.compare(runner, ["tests"])
-    assert runner.targets == [("tests",)] * 2 + [("file",)] * 2 * rounds
-    assert [*map(compare.differs, seen.values())] == ([] if different is None else [different])
+    _, suspects = compare.compare(runner, ["tests"])
+    assert runner.targets == [("tests",)] * 2 + [("file",)] * 2 * rounds + [("tests",)] * 2 * again
+    assert [suspect.differs() for suspect in suspects.values()] == ([] if different is None else [different])
+
+
+@pytest.mark.parametrize(
+    ("ours", "again", "different"),
+    [
+        (["failed"], 2, True),
+        (["failed", "passed"], 1, False),
+        (["failed", "failed", "passed"], 2, False),
+        (["failed", "error"], 1, False),
+    ],
+)
+def test_what_only_all_tests_together_show_is_a_difference_if_they_always_do(ours, again, different, capsys):
+    runner = Prepared({"stdlib": ["passed"], "ours": ["passed"]}, stdlib=["passed"], ours=ours)
+    _, suspects = compare.compare(runner, ["tests"])
+    assert runner.targets == [("tests",)] * 2 + [("file",)] * 6 + [("tests",)] * 2 * again
+    assert suspects["test"].differs() is different
+    compare.tell("test", suspects["test"])
+    assert ("the same whenever all tests run" in capsys.readouterr().out) is different

@@ -6,9 +6,10 @@ The suites come with the source distributions of pinned versions, which are down
 what their tests need, into the environment of the interpreter that runs this: give it one of its own.  Each suite runs
 twice, the second time with `-p _acontextlib.pytest`.  Tests that fail in the same way in both runs (for want of a
 network, say) are no concern of ours.  Where a test ends otherwise, its whole file runs again in both ways, some rounds
-at least, and on until the outcomes seen in these rounds are the same: then the test is fickle by itself.  If they never
-are, that is a difference, and the exit status 1.  It is 2 where a run tells nothing: the process died, our objects came
-too late, or hardly a test passed.
+at least, and on until the outcomes seen in these rounds are the same.  If they never are, that is a difference.  If
+they are, it may be what ran before: all tests run again in both ways, and what ends each time as it did the first time
+is a difference, too.  Other tests are fickle by themselves.  With a difference the exit status is 1.  It is 2 where a
+run tells nothing: the process died, our objects came too late, or hardly a test passed.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 IMPLEMENTATIONS = ("stdlib", "ours")
 LEAST_ROUNDS, MOST_ROUNDS = 3, 10
+AGAIN = 2  # how often all tests run again
 HOUR = 3600
 
 
@@ -119,9 +121,13 @@ class Runner:
         return found
 
     def environment(self):
-        """With src/ on the path, where some projects have tests within the package, so that these are found once."""
+        """With src/ on the path, where some projects have tests within the package, so that these are found once.
+
+        Without the TMPDIR that nox sets: names of sockets have to be short, and pytest, which anyio's tests start in
+        such a folder, would find the settings of our checkout.
+        """
         path = [str(HERE), str(self.folder / "src"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        kept = {name: value for name, value in os.environ.items() if name != "TMPDIR" and name[:7] != "PYTEST_"}
         return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
     def command(self, implementation, report, *targets):
@@ -145,34 +151,52 @@ class Runner:
             raise Meaningless(f"imported before our objects were installed: {', '.join(late)}")
 
 
-def outcome_of(run, node_id):
-    return run.get(node_id, (None, "absent"))[1]
+class Suspect:
+    """A test that ended otherwise, and what was seen of it since."""
+
+    def __init__(self, first):
+        self.first = first  # the outcomes in the runs of all tests, by implementation
+        self.rounds = {name: Counter() for name in IMPLEMENTATIONS}  # those in the rounds of its file
+        self.again = None  # whether further runs of all tests were as the first; None: there were none
+
+    def differs_alone(self):
+        """Were outcomes seen of one that were not seen of the other?  A test that is nowhere tells nothing."""
+        stdlib, ours = (set(self.rounds[name]) for name in IMPLEMENTATIONS)
+        return stdlib != ours or "absent" in stdlib
+
+    def differs(self):
+        return self.differs_alone() or self.again is True
 
 
 def compare(runner, targets):
-    """Run the tests; return the two runs, and what was seen in further runs of those tests that ended otherwise.
+    """Run the tests; return the two runs, and {node id: Suspect} of those tests that ended otherwise."""
 
-    The last is {node id: {implementation: Counter of outcomes}}.
-    """
-    runs = {name: runner.run(name, *targets, name="all") for name in IMPLEMENTATIONS}
-    stdlib, ours = runs.values()
-    suspects = sorted(node_id for node_id in stdlib | ours if outcome_of(stdlib, node_id) != outcome_of(ours, node_id))
-    files = sorted({(stdlib | ours)[node_id][0] for node_id in suspects})
-    seen = {node_id: {name: Counter() for name in IMPLEMENTATIONS} for node_id in suspects}
+    def run_all(name):
+        return {implementation: runner.run(implementation, *targets, name=name) for implementation in IMPLEMENTATIONS}
+
+    def outcomes(runs, node_id):
+        return {name: run.get(node_id, (None, "absent"))[1] for name, run in runs.items()}
+
+    runs = run_all("all")
+    found = runs["stdlib"] | runs["ours"]
+    ended = {node_id: outcomes(runs, node_id) for node_id in sorted(found)}
+    suspects = {node_id: Suspect(first) for node_id, first in ended.items() if len(set(first.values())) > 1}
+    files = sorted({found[node_id][0] for node_id in suspects})
     for number in range(1, MOST_ROUNDS + 1):
-        if not suspects or (number > LEAST_ROUNDS and not any(map(differs, seen.values()))):
+        if not suspects or (number > LEAST_ROUNDS and not any(each.differs_alone() for each in suspects.values())):
             break
-        for name in IMPLEMENTATIONS:
-            again = runner.run(name, *files, name=f"round-{number}")
-            for node_id in suspects:
-                seen[node_id][name][outcome_of(again, node_id)] += 1
-    return runs, seen
-
-
-def differs(seen):
-    """Were outcomes seen of one that were not seen of the other?  A test that is nowhere tells nothing."""
-    stdlib, ours = (set(seen[name]) for name in IMPLEMENTATIONS)
-    return stdlib != ours or "absent" in stdlib
+        again = {name: runner.run(name, *files, name=f"round-{number}") for name in IMPLEMENTATIONS}
+        for node_id, suspect in suspects.items():
+            for name, outcome in outcomes(again, node_id).items():
+                suspect.rounds[name][outcome] += 1
+    for number in range(1, AGAIN + 1):
+        unclear = {id: each for id, each in suspects.items() if not each.differs_alone() and each.again is not False}
+        if not unclear:
+            break
+        again = run_all(f"again-{number}")
+        for node_id, suspect in unclear.items():
+            suspect.again = outcomes(again, node_id) == suspect.first
+    return runs, suspects
 
 
 def kinds(run):
@@ -180,26 +204,28 @@ def kinds(run):
     return Counter(outcome.split(",")[0].split(" ")[0] for _, outcome in run.values())
 
 
-def row(name, runs, seen):
+def row(name, runs, suspects):
     """A row of the table in docs/testing.md."""
     columns = [f"{name} {SUITES[name].version}" if name in SUITES else name, platform.python_version()]
     counts = [kinds(run) for run in runs.values()]
     for kind in ("passed", "failed", "error", "skipped", "xfailed"):
         columns.append(" / ".join(f"{count[kind]:,}" for count in counts))
-    real = sum(map(differs, seen.values()))
-    columns += [str(real or "none"), str(len(seen) - real or "none")]
+    real = sum(each.differs() for each in suspects.values())
+    columns += [str(real or "none"), str(len(suspects) - real or "none")]
     return f"| {' | '.join(columns)} |"
 
 
 HEADINGS = "| suite | Python | passed | failed | errors | skipped | xfailed | differences | fickle |"
 
 
-def tell(node_id, runs, seen):
+def tell(node_id, suspect):
     """Print all that is known of a test that ended otherwise."""
-    print(f"{'DIFFERENCE' if differs(seen) else 'fickle'}: {node_id}")
+    print(f"{'DIFFERENCE' if suspect.differs() else 'fickle'}: {node_id}")
     for name in IMPLEMENTATIONS:
-        later = ", ".join(f"{count} x {outcome}" for outcome, count in seen[name].most_common())
-        print(f"    {name}: {outcome_of(runs[name], node_id)}; then {later}")
+        later = ", ".join(f"{count} x {outcome}" for outcome, count in suspect.rounds[name].most_common())
+        print(f"    {name}: {suspect.first[name]}; then {later}")
+    if suspect.again:
+        print("    the same whenever all tests run")
 
 
 def main(arguments):
@@ -219,18 +245,18 @@ def main(arguments):
         suite = SUITES[name]
         print(f"{name} {suite.version}", flush=True)
         try:
-            runs, seen = compare(Runner(folders[name], suite.options, work), suite.targets)
+            runs, suspects = compare(Runner(folders[name], suite.options, work), suite.targets)
             if (passed := kinds(runs["stdlib"])["passed"]) < suite.at_least:
                 raise Meaningless(f"only {passed} tests passed on the standard library")
         except (Meaningless, subprocess.TimeoutExpired) as why:
             print(f"MEANINGLESS: {why}")
             status = 2
             continue
-        for node_id, outcomes in seen.items():
-            tell(node_id, runs, outcomes)
-        if any(map(differs, seen.values())):
+        for node_id, suspect in suspects.items():
+            tell(node_id, suspect)
+        if any(suspect.differs() for suspect in suspects.values()):
             status = status or 1
-        rows.append(row(name, runs, seen))
+        rows.append(row(name, runs, suspects))
     print(HEADINGS, re.sub("[^|]+", "---", HEADINGS), *rows, sep="\n")
     print(f"logs: {work}")
     return status

@@ -17,7 +17,7 @@ from helpers import (
     play,
     run,
 )
-from waiting import PHASES, prepare
+from waiting import PHASES, begin, prepare
 
 REUSED = ("cannot reuse already awaited coroutine",)
 
@@ -160,13 +160,7 @@ def test_closing_an_awaitable_that_ignores_it_raises(lib, phase):
         if phase == "exit":
             await stubborn()
 
-    cm = manager()
-    if phase == "enter":
-        awaitable = cm.__aenter__()
-    else:
-        run(cm.__aenter__())
-        error = ValueError() if phase.endswith("error") else None
-        awaitable = cm.__aexit__(type(error) if error else None, error, None)
+    awaitable = begin(manager(), phase)
     assert awaitable.send(None) == "first"
     caught = catch(awaitable.close)
     assert type(caught) is RuntimeError
@@ -197,13 +191,7 @@ def test_closing_a_generator_that_yields_when_closed_plays_as_on_the_stdlib(lib,
                 yield "odd"
 
         cm = manager()
-        if phase == "enter":
-            awaitable = cm.__aenter__()
-        else:
-            run(cm.__aenter__())
-            error = ValueError() if phase.endswith("error") else None
-            awaitable = cm.__aexit__(type(error) if error else None, error, None)
-        outcomes = play(awaitable, ("send", None), ("close",), ("send", None))
+        outcomes = play(begin(cm, phase), ("send", None), ("close",), ("send", None))
         return outcomes, cm.gen.ag_running, cm.gen.ag_frame is None
 
     assert attempt(lib) == attempt(stdlib)
@@ -295,18 +283,12 @@ def test_awaitable_that_runs_is_refused(lib, phase, action):
             reenter()
         try:
             yield "value"
-        except KeyError:
+        except ValueError:
             reenter()
         if phase == "exit":
             reenter()
 
-    cm = manager()
-    if phase == "enter":
-        holder = [cm.__aenter__()]
-    else:
-        run(cm.__aenter__())
-        error = KeyError() if phase.endswith("error") else None
-        holder = [cm.__aexit__(type(error) if error else None, error, None)]
+    holder = [begin(manager(), phase)]
     run(holder[0])
     assert [(type(each), each.args) for each in refused] == [(ValueError, ("coroutine already executing",))]
 

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 from helpers import Pause, broken, by_hand, catch_run, closes_on_misuse, consume, leave, outcome, run
+from waiting import begin
 
 
 class Steps:
@@ -254,53 +255,37 @@ STEP_RESULTS = {
 }
 
 
+def outcome_with(lib, method, function):
+    """What comes of the use of a manager that comes to that method of its iterator, which is this function."""
+
+    class Iterator(Steps):
+        pass
+
+    setattr(Iterator, method, function)
+    cm = manager_of(lib, Iterator(second="more"))
+    coroutine = begin(cm, {"__anext__": "enter", "athrow": "exit with error", "aclose": "exit"}[method])
+    try:
+        return ("returned", run(coroutine))
+    except BaseException as exc:
+        return type(exc), str(exc), type(exc.__context__), type(exc.__cause__)
+
+
 @pytest.mark.parametrize("method", ["__anext__", "athrow", "aclose"])
 @pytest.mark.parametrize("result", STEP_RESULTS)
 def test_step_that_gives_something_else_to_await(lib, stdlib, method, result):
-    def attempt(which):
-        class Iterator(Steps):
-            pass
+    def step(self, *args):
+        return STEP_RESULTS[result]()
 
-        setattr(Iterator, method, lambda self, *args: STEP_RESULTS[result]())
-        cm = manager_of(which, Iterator(second="more"))
-        if method != "__anext__":
-            run(cm.__aenter__())
-        error = ValueError("body")
-        arguments = (ValueError, error, None) if method == "athrow" else (None, None, None)
-        coroutine = cm.__aenter__() if method == "__anext__" else cm.__aexit__(*arguments)
-        try:
-            got = ("returned", run(coroutine))
-        except BaseException as exc:
-            got = type(exc), str(exc), type(exc.__context__), type(exc.__cause__)
-        return got
-
-    assert attempt(lib) == attempt(stdlib)
+    assert outcome_with(lib, method, step) == outcome_with(stdlib, method, step)
 
 
 @pytest.mark.parametrize("method", ["__anext__", "athrow", "aclose"])
 @pytest.mark.parametrize("kind", [LookupError, StopIteration, StopAsyncIteration, RuntimeError, KeyboardInterrupt])
 def test_step_that_raises_before_there_is_anything_to_await(lib, stdlib, method, kind):
-    def attempt(which):
-        class Iterator(Steps):
-            pass
+    def step(self, *args):
+        raise kind("at once")
 
-        def fails(self, *args):
-            raise kind("at once")
-
-        setattr(Iterator, method, fails)
-        cm = manager_of(which, Iterator(second="more"))
-        if method != "__anext__":
-            run(cm.__aenter__())
-        error = ValueError("body")
-        arguments = (ValueError, error, None) if method == "athrow" else (None, None, None)
-        coroutine = cm.__aenter__() if method == "__anext__" else cm.__aexit__(*arguments)
-        try:
-            got = ("returned", run(coroutine))
-        except BaseException as exc:
-            got = type(exc), str(exc), type(exc.__context__), type(exc.__cause__)
-        return got
-
-    assert attempt(lib) == attempt(stdlib)
+    assert outcome_with(lib, method, step) == outcome_with(stdlib, method, step)
 
 
 @pytest.mark.parametrize("value", [1, (1, 2), (), None, StopIteration(5), ValueError(6), ValueError])

@@ -87,7 +87,8 @@ def test_cycle_through_the_name_of_an_argument_is_collected(lib):
     assert collects(make)
 
 
-def test_cycle_through_the_function_is_collected(lib):
+@pytest.mark.parametrize("entered", [False, True])
+def test_cycle_through_the_generator_is_collected(lib, entered):
     def make():
         box = []
 
@@ -97,22 +98,8 @@ def test_cycle_through_the_function_is_collected(lib):
 
         cm = manager()
         box.append(cm)
-        return weakref.ref(cm)
-
-    assert collects(make)
-
-
-def test_cycle_through_the_open_generator_is_collected(lib):
-    def make():
-        box = []
-
-        @lib.asynccontextmanager
-        async def manager():
-            yield box
-
-        cm = manager()
-        box.append(cm)
-        run(cm.__aenter__())
+        if entered:
+            run(cm.__aenter__())
         return weakref.ref(cm)
 
     assert collects(make)

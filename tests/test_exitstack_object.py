@@ -24,15 +24,6 @@ COROUTINES = ("enter_async_context", "aclose", "__aenter__", "__aexit__")
 NO_DETAILS = (None, None, None)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_heap():
-    """Many tests here collect garbage: leave out of that what exists already."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def is_c(lib):
     return lib.AsyncExitStack is not contextlib.AsyncExitStack
 

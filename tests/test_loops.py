@@ -345,9 +345,7 @@ def test_generator_left_open_is_closed_by_the_loop(lib, loop):
 # asyncio and uvloop
 
 
-def test_shutdown_closes_generators_left_open_with_their_awaits(lib, asyncio_loop):
-    log = []
-
+def closing_slowly(lib, log):
     @lib.asynccontextmanager
     async def manager():
         try:
@@ -356,8 +354,14 @@ def test_shutdown_closes_generators_left_open_with_their_awaits(lib, asyncio_loo
             await asyncio.sleep(0)
             log.append("closed")
 
+    return manager()
+
+
+def test_shutdown_closes_generators_left_open_with_their_awaits(lib, asyncio_loop):
+    log = []
+
     async def main():
-        cm = manager()
+        cm = closing_slowly(lib, log)
         await cm.__aenter__()
         loop = asyncio.get_running_loop()
         log.append("open")
@@ -372,16 +376,8 @@ def test_shutdown_closes_generators_left_open_with_their_awaits(lib, asyncio_loo
 def test_generator_dropped_while_open_is_closed_by_a_task_of_the_loop(lib, asyncio_loop):
     log = []
 
-    @lib.asynccontextmanager
-    async def manager():
-        try:
-            yield
-        finally:
-            await asyncio.sleep(0)
-            log.append("closed")
-
     async def main():
-        cm = manager()
+        cm = closing_slowly(lib, log)
         await cm.__aenter__()
         del cm
         gc.collect()

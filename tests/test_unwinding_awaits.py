@@ -14,15 +14,6 @@ NO_DETAILS = (None, None, None)
 COUNT = 4
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_heap():
-    """Many tests here collect garbage: leave out of that what exists already."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 class Manager:
     """Awaits once on the way in and once on the way out, and logs what arrives."""
 

@@ -8,6 +8,16 @@ from helpers import CLOSES_ON_MISUSE, Pause, run
 PHASES = ("enter", "exit", "exit with error", *(("clean-up", "clean-up after error") if CLOSES_ON_MISUSE else ()))
 
 
+def begin(cm, phase):
+    """Bring a manager to the phase and return the awaitable of that; the error is a ValueError."""
+    if phase == "enter":
+        return cm.__aenter__()
+    run(cm.__aenter__())
+    if phase.endswith("error"):
+        return cm.__aexit__(ValueError, ValueError("body"), None)
+    return cm.__aexit__(None, None, None)
+
+
 def prepare(lib, phase):
     """Return the manager, the awaitable about to reach the phase's two await points, and the generator's log."""
     log = []
@@ -41,10 +51,4 @@ def prepare(lib, phase):
                 await pauses("clean-up")
 
     cm = manager()
-    if phase == "enter":
-        return cm, cm.__aenter__(), log
-    run(cm.__aenter__())
-    if phase.endswith("error"):
-        error = ValueError("body")
-        return cm, cm.__aexit__(ValueError, error, None), log
-    return cm, cm.__aexit__(None, None, None), log
+    return cm, begin(cm, phase), log

@@ -126,5 +126,5 @@ def test_readme_holds_the_markers_and_both_commands():
     text = readme.read_text(encoding="utf-8")
     for name in ("headline", "gain"):
         assert text.count(f"<!-- {name}:begin -->") == text.count(f"<!-- {name}:end -->") == 1
-    assert "\npip install . && python -m _acontextlib\n" in text
+    assert "\npip install . && python -P -m _acontextlib\n" in text
     assert '\npip install ".[test]" && python -m pytest\n' in text

@@ -7,6 +7,7 @@ import email
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -184,6 +185,16 @@ async def main():
 asyncio.run(main())
 """
     assert run(environment, "-W", "error", "-c", script, cwd=tmp_path) == "entered\n"
+
+
+@pytest.mark.parametrize("document", ["README.md", "examples/README.md"])
+def test_documented_command_finds_what_is_installed_from_within_the_checkout(environment, unpacked, document):
+    """There `_acontextlib` is the sources, without their extension module."""
+    text = (unpacked / document).read_text(encoding="utf-8")
+    [options] = re.findall(r"^pip install .* && python (.*)-m _acontextlib\b", text, re.MULTILINE)
+    script = "import _acontextlib; print(_acontextlib.__file__)"
+    said = run(environment, *options.split(), "-m", "_acontextlib", "-c", script, cwd=unpacked)
+    assert not Path(said.strip()).is_relative_to(unpacked)
 
 
 def test_uninstalling_leaves_nothing(environment, tmp_path):

@@ -391,10 +391,18 @@ awaitable_throw(AwaitableObject *self, PyObject *const *args, Py_ssize_t nargs)
         if (actx_await_raise(args, nargs) < 0) {
             return NULL;
         }
-        if (!awaitable_enter(self, &from)) {  // last: making the exception may have run anything
+        // Last: making the exception may have run anything, even this.  What another thread has is left to it.
+        if (from != STATUS_CREATED || !awaitable_enter(self, &from)) {
             PyErr_Clear();
             awaitable_refuse(from);
             return NULL;
+        }
+        if (ACTX_FREE_THREADED && from == STATUS_SUSPENDED) {  // another thread has started it meanwhile
+            PyObject *made = PyErr_GetRaisedException();
+            actx_byte_store(&self->status, STATUS_SUSPENDED);
+            result = awaitable_throw(self, &made, 1);
+            Py_DECREF(made);
+            return result;
         }
     }
     sent = awaitable_raise_in(self, from != STATUS_CREATED, &result);

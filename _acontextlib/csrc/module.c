@@ -60,7 +60,8 @@ fetch(PyObject *module, const char *name, PyObject **slot)
     return *slot != NULL ? 0 : -1;
 }
 
-/* Whether functools.update_wrapper() copies by default what this version's does, no more and no less. */
+/* Whether functools.update_wrapper() copies by default what this version's does, no more and no less.  Without a GIL
+   it does the copying itself: others may set the function's attributes meanwhile. */
 static int
 wraps_init(ModuleState *state)
 {
@@ -76,7 +77,7 @@ wraps_init(ModuleState *state)
             PyObject *name = PyTuple_GET_ITEM(assignments, i);
             same = PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, expected[i]) == 0;
         }
-        state->wraps_natively = same;
+        state->wraps_natively = same && !ACTX_FREE_THREADED;
         result = 0;
     }
     Py_XDECREF(assignments);

@@ -13,6 +13,7 @@ import gc
 import itertools
 import os
 import sys
+import threading
 import time
 import weakref
 from collections import Counter, deque
@@ -350,9 +351,10 @@ def stacks_of_one_class(crew):
         """Whose calls give a stack that is there already."""
 
         def __new__(cls):
-            return next(turns)
+            with lock:  # what cycle() returns is not for several threads
+                return next(turns)
 
-    turns = itertools.cycle(stacks)
+    turns, lock = itertools.cycle(stacks), threading.Lock()
     for stack in stacks:
         stack.__class__ = Returning
 

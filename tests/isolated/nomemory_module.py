@@ -4,6 +4,7 @@ import contextlib
 import copy
 import importlib.util
 import os
+import sys
 
 from nomemory_world import each, scenario
 
@@ -91,7 +92,7 @@ def copies_and_pickles_of_simple(lib, world):
 
 # Where 3.11 cannot make the cell of a variable it leaks the function's arguments, and each class that stays makes the
 # next import longer.
-@scenario("module", is_async=False, is_apart=True)
+@scenario("module", is_async=False, is_apart=sys.version_info < (3, 12))
 def import_core(lib, world):
     import _acontextlib._core as core
 

@@ -31,6 +31,11 @@ EXCEPTIONS = {
 }
 
 
+# Tests of packages whose wheels are for ordinary builds of the interpreter: debug builds can load them, but do not see
+# all references that they take and give back.
+REFERENCES_UNSEEN = ("uvloop",)
+
+
 def clear_caches():
     """What the standard library keeps for speed."""
     for module, name in (("re", "purge"), ("linecache", "clearcache")):
@@ -96,6 +101,8 @@ class Hunter:
             steps = [after[index] - before[index] for before, after in itertools.pairwise(counts)]
             if min(steps) > 0:
                 grown[name] = steps
+        if any(package in self.item.name for package in REFERENCES_UNSEEN):
+            grown.pop("references", None)
         return grown
 
     def leaks(self):

@@ -213,8 +213,10 @@ def test_attribute_that_the_set_lacks_is_an_error_of_the_hook(loop, watched, nam
     del caught
 
 
-@pytest.mark.parametrize("replacement", [frozenset(), type("Set", (set,), {})(), Names()])
-def test_data_that_is_no_plain_set_is_added_to_by_its_own_method(lib, stdlib, loop, replacement):
+@pytest.mark.parametrize("make", [frozenset, type("Set", (set,), {}), Names])
+def test_data_that_is_no_plain_set_is_added_to_by_its_own_method(lib, stdlib, loop, make):
+    replacement = make()
+
     def attempt(which):
         kept, loop._asyncgens.data = loop._asyncgens.data, replacement
         cm = manager_of(which)()

@@ -86,53 +86,57 @@ METHODS = {
     "awaitable": ("send", "throw", "close", "__await__"),
     "suspended awaitable": ("send", "throw", "close"),
 }
-ARGUMENTS = [
-    ((), {}),
-    ((None,), {}),
-    ((5,), {}),
-    (("text",), {}),
-    ((agen,), {}),
-    ((Manager(),), {}),
-    ((Manager,), {}),
-    ((ValueError,), {}),
-    ((ValueError("error"),), {}),
-    ((None, None), {}),
-    ((agen, agen), {}),
-    ((ValueError, ValueError("error")), {}),
-    ((ValueError("error"), ValueError("error")), {}),
-    ((None, None, None), {}),
-    ((agen, (), {}), {}),
-    ((agen, 5, {}), {}),
-    ((agen, (), 5), {}),
-    ((agen, [], {5: 6}), {}),
-    ((5, (), {}), {}),
-    ((ValueError, ValueError("error"), None), {}),
-    ((ValueError, None, None), {}),
-    ((ValueError, ValueError("error"), 5), {}),
-    ((5, 6, 7), {}),
-    ((int, None, None), {}),
-    ((None, None, None, None), {}),
-    ((None,) * 9, {}),
-    ((), {"unknown": 1}),
-    ((None,), {"unknown": 1}),
-    ((None, None, None), {"unknown": 1}),
-    ((), {"func": agen}),
-    ((), {"self": None}),
-    ((), {"func": agen, "args": (), "kwds": {}}),
-    ((agen,), {"func": agen}),
-    ((), {"typ": None, "value": None, "traceback": None}),
-    ((None,), {"value": None, "traceback": None}),
-    ((None, None, None), {"typ": None}),
-    ((), {"callback": agen}),
-    ((), {"exit": Manager()}),
-    ((), {"cm": Manager()}),
-    ((Manager(),), {"cm": Manager()}),
-    ((), {"thing": None}),
-    ((), {"enter_result": None}),
-    ((None,), {"enter_result": None}),
-    ((), {"argument": None}),
-    ((None,), {"argument": None}),
-]
+
+
+def arguments():
+    """Made for each test: exceptions keep the tracebacks of all calls."""
+    return [
+        ((), {}),
+        ((None,), {}),
+        ((5,), {}),
+        (("text",), {}),
+        ((agen,), {}),
+        ((Manager(),), {}),
+        ((Manager,), {}),
+        ((ValueError,), {}),
+        ((ValueError("error"),), {}),
+        ((None, None), {}),
+        ((agen, agen), {}),
+        ((ValueError, ValueError("error")), {}),
+        ((ValueError("error"), ValueError("error")), {}),
+        ((None, None, None), {}),
+        ((agen, (), {}), {}),
+        ((agen, 5, {}), {}),
+        ((agen, (), 5), {}),
+        ((agen, [], {5: 6}), {}),
+        ((5, (), {}), {}),
+        ((ValueError, ValueError("error"), None), {}),
+        ((ValueError, None, None), {}),
+        ((ValueError, ValueError("error"), 5), {}),
+        ((5, 6, 7), {}),
+        ((int, None, None), {}),
+        ((None, None, None, None), {}),
+        ((None,) * 9, {}),
+        ((), {"unknown": 1}),
+        ((None,), {"unknown": 1}),
+        ((None, None, None), {"unknown": 1}),
+        ((), {"func": agen}),
+        ((), {"self": None}),
+        ((), {"func": agen, "args": (), "kwds": {}}),
+        ((agen,), {"func": agen}),
+        ((), {"typ": None, "value": None, "traceback": None}),
+        ((None,), {"value": None, "traceback": None}),
+        ((None, None, None), {"typ": None}),
+        ((), {"callback": agen}),
+        ((), {"exit": Manager()}),
+        ((), {"cm": Manager()}),
+        ((Manager(),), {"cm": Manager()}),
+        ((), {"thing": None}),
+        ((), {"enter_result": None}),
+        ((None,), {"enter_result": None}),
+        ((), {"argument": None}),
+        ((None,), {"argument": None}),
+    ]
 
 
 def result_of(value):
@@ -165,7 +169,7 @@ OTHER_WORDS = {("manager class", "__init__"), ("awaitable", "__await__")}
 @pytest.mark.filterwarnings("ignore")
 def test_wrong_call_is_refused_in_the_words_of_the_stdlib(ours, stdlib, owner, name):
     told = slice(2) if (owner, name) in OTHER_WORDS else slice(3)
-    for args, kwds in ARGUMENTS:
+    for args, kwds in arguments():
         if (owner, name) in UNBOUND and args:
             continue
         expected = called(OWNERS[owner], stdlib, name, args, kwds)

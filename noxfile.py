@@ -142,20 +142,29 @@ NOT_ABOUT_BEHAVIOUR = [
 ]
 
 
+# What of the suite the other steps of the self-test see: the objects themselves.
+ON_EACH_STEP = ("awaitable", "contextmanager", "corners", "cpython", "decorator", "exitstack", "simple", "unwinding")
+
+
 @nox.session(python=RELEASES)
 def fallback(session):
     """The suite on the drive that is left when a step of the self-test fails at import; every step in turn.
 
-    Arguments are names of steps, only those.
+    Arguments are names of steps, only those, with all tests.  Without them the first, one in the middle and the last
+    step get all, when nothing is known of the interpreter, half of it, and everything; the others get the tests of the
+    objects alone, which are the quick ones.
     """
     install(session, "test")
     said = "from _acontextlib import _core; print(*_core.self_test)"
-    steps = session.posargs or session.run("python", "-c", said, silent=True, log=False).split()
+    steps = session.run("python", "-c", said, silent=True, log=False).split()
+    on_all_tests = session.posargs or [steps[0], "resumed", steps[-1]]
     # That test wants each drive in a process of its own, where there is but one now.
     left_out = [*NOT_ABOUT_BEHAVIOUR, "--ignore=tests/test_threads.py"]
-    for step in steps:
+    some = [str(path) for name in ON_EACH_STEP for path in sorted(Path("tests").glob(f"test_{name}*.py"))]
+    for step in session.posargs or steps:
+        tests = left_out if step in on_all_tests else some
         session.run(
-            *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out),
+            *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests),
             env={"ACONTEXTLIB_SELF_TEST_FAILS": step},
         )
 
@@ -375,7 +384,10 @@ COVERAGE = Path("build", "coverage")
 
 @nox.session(python=RELEASES)
 def valgrind(session):
-    """Scripts of tests/isolated/ under valgrind's memcheck; arguments are names of scripts, only those."""
+    """Scripts of tests/isolated/ under valgrind's memcheck; arguments are names of scripts, only those.
+
+    Of nomemory.py a tenth of the attempts of each group, on one drive; subinterpreters.py needs 3.12 or later.
+    """
     session.env["CFLAGS"] = "-O1 -g -UNDEBUG"
     install(session, "test")
     session.run("python", "checks/memcheck.py", session.create_tmp(), *session.posargs, success_codes=[0, 77])

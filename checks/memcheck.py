@@ -21,6 +21,7 @@ SCRIPTS = {
     "imports.py": ["4"],
     "releases.py": ["c-direct"],
     "subinterpreters.py": ["1"],
+    "nomemory.py": ["--child", os.devnull, "--drive", "c-direct", "--mode", "one", "--stride", "10"],
 }
 SKIPPED = 77
 VALGRIND = [

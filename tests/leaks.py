@@ -23,10 +23,13 @@ MEASURED = (2, 5, 10)  # a test that seems to leak is given another chance, and 
 NO_FIXTURES = SimpleNamespace(name2fixturedefs={})
 NO_PARAMETERS = SimpleNamespace(params={})
 
-# Tests that must be left out, by the end of their node id without parameters, and why.
+# Tests that must be left out, by a part of their node id, and why.
 EXCEPTIONS = {
     "test_fallback.py::test_unexpected_outcome_chooses_the_public_drive": (
         "its parameters are functions that raise one and the same exception, which keeps the traceback of each run"
+    ),
+    "test_object_with_unusual_methods_is_treated_as_on_the_stdlib[stdlib-make_getattr_metaclass": (
+        "3.15 keeps something of each of the first few hundred such classes that contextlib's push() sees, then no more"
     ),
 }
 
@@ -121,8 +124,7 @@ class Hunter:
 
 
 def is_exception(item):
-    name = item.nodeid.partition("[")[0]
-    return any(name.endswith(end) for end in EXCEPTIONS)
+    return any(part in item.nodeid for part in EXCEPTIONS)
 
 
 @pytest.hookimpl(tryfirst=True)

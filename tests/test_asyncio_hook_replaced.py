@@ -213,6 +213,38 @@ def test_attribute_that_the_set_lacks_is_an_error_of_the_hook(loop, watched, nam
     del caught
 
 
+def test_plain_set_in_place_of_the_sets_own_is_used_at_once(loop, watched):
+    first = watched()
+    kept, loop._asyncgens.data = loop._asyncgens.data, set()
+    second = watched()
+    assert [reference() for reference in loop._asyncgens.data] == [second.gen]
+    assert [reference() for reference in kept] == [first.gen]
+    del second
+    assert loop._asyncgens.data == set()
+
+
+def test_keys_that_change_the_set_while_they_are_compared(loop, watched):
+    class Key:
+        def __hash__(self):
+            return hash("data")
+
+        def __eq__(self, other):
+            attributes[f"new {len(attributes)}"] = None
+            return False
+
+    attributes = vars(loop._asyncgens)
+    kept = dict(attributes)
+    attributes.clear()
+    attributes[Key()] = None  # before the one that is looked for
+    attributes.update(kept)
+    before = len(attributes)
+    cm = watched()
+    assert list(loop._asyncgens) == [cm.gen]
+    del cm
+    assert len(loop._asyncgens) == 0
+    assert len(attributes) > before
+
+
 @pytest.mark.parametrize("make", [frozenset, type("Set", (set,), {}), Names])
 def test_data_that_is_no_plain_set_is_added_to_by_its_own_method(lib, stdlib, loop, make):
     replacement = make()

@@ -99,23 +99,59 @@ set_is_plain(ModuleState *state, PyObject *set)
     return true;
 }
 
-/* The dictionary of a set; borrowed, NULL without an error where there is none. */
+/* The dictionary of a set whose class leaves alone what is read here: a new reference, or NULL without an error. */
 static inline PyObject *
-dict_of(PyObject *object)
+set_dict(ModuleState *state, PyObject *set)
 {
-    PyObject **place = _PyObject_GetDictPtr(object);
-    return place != NULL ? *place : NULL;
+    PyObject **place = set_is_plain(state, set) ? _PyObject_GetDictPtr(set) : NULL;
+    return place != NULL ? Py_XNewRef(*place) : NULL;
 }
 
-/* An entry of it; borrowed.  A key that cannot be compared counts as missing: whom it concerns will come upon it. */
+/* Look up an entry of it; borrowed.  A key that cannot be compared counts as missing: whom it concerns will come upon
+   it. */
 static inline PyObject *
-dict_entry(PyObject *dict, PyObject *name)
+dict_look_up(const Names *names, PyObject *dict, SetEntry entry)
 {
-    PyObject *value = dict != NULL ? PyDict_GetItemWithError(dict, name) : NULL;
+    PyObject *const keys[] = {names->data, names->remove, names->iterating, names->pending_removals};
+    PyObject *value = PyDict_GetItemWithError(dict, keys[entry]);
     if (value == NULL && PyErr_Occurred()) {
         PyErr_Clear();
     }
     return value;
+}
+
+/* An entry of a set's dictionary: a new reference, or NULL without an error. */
+static inline PyObject *
+dict_entry(ModuleState *state, PyObject *dict, SetEntry entry)
+{
+    if (!ACTX_HAS_DICT_VERSION) {
+        return Py_XNewRef(dict_look_up(&state->names, dict, entry));
+    }
+    AsyncioHook *hook = &state->asyncio;
+    uint64_t version = ACTX_DICT_VERSION(dict);
+    if (hook->entries_version != version) {
+        PyObject *found[SET_ENTRIES];
+        for (int i = 0; i < SET_ENTRIES; i++) {
+            found[i] = dict_look_up(&state->names, dict, (SetEntry)i);
+        }
+        if (ACTX_DICT_VERSION(dict) != version) {  // comparing keys has changed it
+            return NULL;
+        }
+        memcpy(hook->entries, found, sizeof(found));
+        hook->entries_version = version;
+    }
+    return Py_XNewRef(hook->entries[entry]);
+}
+
+/* Whether that entry, a collection of this type, is there and empty. */
+static inline bool
+entry_is_empty(ModuleState *state, PyObject *dict, SetEntry entry, PyTypeObject *type)
+{
+    PyObject *value = dict_entry(state, dict, entry);
+    bool empty = value != NULL && Py_IS_TYPE(value, type) &&
+                 (type == &PyList_Type ? PyList_GET_SIZE(value) : PySet_GET_SIZE(value)) == 0;
+    Py_XDECREF(value);
+    return empty;
 }
 
 /* What the loop, whose class leaves the name alone, has under it: a new reference, or NULL without an error.  Not read
@@ -138,27 +174,23 @@ loop_attribute(PyObject *loop, PyObject *name)
 static int
 set_add(ModuleState *state, PyObject *self, PyObject *gen)
 {
-    const Names *names = &state->names;
-    PyObject *dict = set_is_plain(state, self) ? dict_of(self) : NULL;
+    PyObject *dict = set_dict(state, self), *remove = NULL, *data = NULL;
+    int result = 0;
     /* `if self._pending_removals: self._commit_removals()`: somebody iterated meanwhile, which is rare. */
-    if (state->asyncio.defers_removals) {
-        PyObject *pending = dict_entry(dict, names->pending_removals);
-        if (pending == NULL || !PyList_CheckExact(pending) || PyList_GET_SIZE(pending) != 0) {
-            return 0;
-        }
+    if (dict != NULL &&
+        (!state->asyncio.defers_removals || entry_is_empty(state, dict, ENTRY_PENDING_REMOVALS, &PyList_Type))) {
+        remove = dict_entry(state, dict, ENTRY_REMOVE);
+        data = dict_entry(state, dict, ENTRY_DATA);
     }
     /* `self.data.add(ref(item, self._remove))` */
-    PyObject *remove = dict_entry(dict, names->remove), *data = dict_entry(dict, names->data);
-    if (remove == NULL || data == NULL || !Py_IS_TYPE(data, &PySet_Type)) {
-        return 0;
+    if (remove != NULL && data != NULL && Py_IS_TYPE(data, &PySet_Type)) {
+        PyObject *reference = PyWeakref_NewRef(gen, remove);
+        result = reference != NULL && PySet_Add(data, reference) == 0 ? 1 : -1;
+        Py_XDECREF(reference);
     }
-    Py_INCREF(remove);
-    Py_INCREF(data);
-    PyObject *reference = PyWeakref_NewRef(gen, remove);
-    int result = reference != NULL && PySet_Add(data, reference) == 0 ? 1 : -1;
-    Py_XDECREF(reference);
-    Py_DECREF(data);
-    Py_DECREF(remove);
+    Py_XDECREF(data);
+    Py_XDECREF(remove);
+    Py_XDECREF(dict);
     return result;
 }
 
@@ -203,13 +235,12 @@ set_of_callback(ModuleState *state, PyObject *callback)
         return NULL;
     }
     PyObject *set = ((PyWeakReference *)PyTuple_GET_ITEM(defaults, 0))->wr_object;
-    return Py_REFCNT(set) > 0 && set_is_plain(state, set) ? set : NULL;
+    return Py_REFCNT(set) > 0 ? set : NULL;
 }
 
 void
 actx_asyncio_hook_forget(ModuleState *state, PyObject *gen)
 {
-    const Names *names = &state->names;
     if (ACTX_FREE_THREADED || !PyAsyncGen_CheckExact(gen)) {
         return;
     }
@@ -219,22 +250,16 @@ actx_asyncio_hook_forget(ModuleState *state, PyObject *gen)
         return;
     }
     PyObject *set = set_of_callback(state, reference->wr_callback);
-    PyObject *dict = set != NULL ? dict_of(set) : NULL;
+    PyObject *dict = set != NULL ? set_dict(state, set) : NULL, *data = NULL;
     /* `if self._iterating: self._pending_removals.append(item)` */
-    if (state->asyncio.defers_removals) {
-        PyObject *iterating = dict_entry(dict, names->iterating);
-        if (iterating == NULL || !Py_IS_TYPE(iterating, &PySet_Type) || PySet_GET_SIZE(iterating) != 0) {
-            return;
-        }
+    if (dict != NULL &&
+        (!state->asyncio.defers_removals || entry_is_empty(state, dict, ENTRY_ITERATING, &PySet_Type))) {
+        data = dict_entry(state, dict, ENTRY_DATA);
     }
     /* `self.data.discard(item)` */
-    PyObject *data = dict_entry(dict, names->data);
-    if (data == NULL || !Py_IS_TYPE(data, &PySet_Type)) {
-        return;
-    }
-    Py_INCREF(data);
-    if (PySet_Discard(data, (PyObject *)reference) < 0) {
+    if (data != NULL && Py_IS_TYPE(data, &PySet_Type) && PySet_Discard(data, (PyObject *)reference) < 0) {
         PyErr_WriteUnraisable(data);
     }
-    Py_DECREF(data);
+    Py_XDECREF(data);
+    Py_XDECREF(dict);
 }

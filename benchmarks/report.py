@@ -48,14 +48,14 @@ def markdown(header, rows):
         yield "| " + " | ".join(row) + " |"
 
 
-def gain_table(results):
-    """Scenarios down, interpreters across: how many times less time ours takes than the stdlib's."""
+def ratios(heading, ratio, results):
+    """Scenarios or programs down, interpreters across: that ratio."""
     titles = {key: row["title"] for result in results for key, row in result["rows"].items()}
     rows = (
-        [title, *(f"{result['rows'][key]['stdlib / c']:.2f}" if key in result["rows"] else "-" for result in results)]
+        [title, *(f"{result['rows'][key][ratio]:.2f}" if key in result["rows"] else "-" for result in results)]
         for key, title in titles.items()
     )
-    yield from markdown(["stdlib's time / ours", *(label(result) for result in results)], rows)
+    yield from markdown([heading, *(label(result) for result in results)], rows)
 
 
 def full_table(result):
@@ -86,7 +86,7 @@ def headline(result):
 
 
 def readme_table(results):
-    yield from gain_table(results)
+    yield from ratios("stdlib's time / ours", "stdlib / c", results)
     yield ""
     systems = ", ".join(sorted({f"{result['cpu']}, {result['system']} {result['machine']}" for result in results}))
     yield f"Measured on {systems}, without an event loop, best of interleaved rounds in one process."
@@ -103,22 +103,8 @@ def details(results):
         yield ""
 
 
-def services_table(results):
-    """Programs down, interpreters across: by how much requests per second change."""
-    titles = {key: row["title"] for result in results for key, row in result["rows"].items()}
-    rows = (
-        [title, *(gain(result["rows"][key]) if key in result["rows"] else "-" for result in results)]
-        for key, title in titles.items()
-    )
-    yield from markdown(["requests per second, ours / stdlib's", *(label(result) for result in results)], rows)
-
-
-def gain(row):
-    return f"{row['c / stdlib']:.2f}"
-
-
 def readme_services(results):
-    yield from services_table(results)
+    yield from ratios("requests per second, ours / stdlib's", "c / stdlib", results)
     yield ""
     systems = ", ".join(sorted({f"{result['cpu']}, {result['system']} {result['machine']}" for result in results}))
     yield (
@@ -147,7 +133,8 @@ def services_details(results):
 def services_row(row):
     low, high = row["middle half"]
     shares = [f"{row['share']:.0f} %", f"{max(0, row['left']):.0f} %"] if "share" in row else ["-", "-"]
-    return [row["title"], str(row["stdlib"]), str(row[OURS]), gain(row), f"{low:.2f} to {high:.2f}", *shares]
+    middle = f"{low:.2f} to {high:.2f}"
+    return [row["title"], str(row["stdlib"]), str(row[OURS]), f"{row['c / stdlib']:.2f}", middle, *shares]
 
 
 def replace_between(path, name, lines):

@@ -10,13 +10,16 @@ import os
 import implementations
 import pytest
 
-# What `nox -s threads` runs in one thread only: files, or single tests.
+# What cannot run beside itself, which `nox -s threads` leaves out: files, single tests, scenarios of theirs.  What calls
+# gc.collect() or changes the warnings' filters by itself the plugin sees.
 _PROCESSES = "starts processes"
-_COLLECTOR = "counts references, or has the collector run at every step"
+_COLLECTOR = "counts references, or has the collector run"
 _CONTEXTLIB = "changes the contextlib of the process"
 _LOOPS = "replaces parts of asyncio for all threads"
+# In other threads a line that nobody there traces is no longer traced in any.
 _MONITORING = "sets what monitors all threads"
 _SHARED = "its fixture makes one awaitable for all threads"
+_WATCH = "redirects the warnings and the unraisable errors of the process to one record"
 ONE_THREAD = {
     "test_asyncio_hook": _COLLECTOR,
     "test_asyncio_hook_replaced": _LOOPS,
@@ -28,11 +31,17 @@ ONE_THREAD = {
     "test_decorator_calls.py::test_function_called_while_another_tool_monitors_still_works": _MONITORING,
     "test_depth": _PROCESSES,
     "test_differences.py::test_result_of_the_awaitable_shows_to_monitoring_as_the_interpreter_pleases": _MONITORING,
+    "test_differences_frames.py::test_trace_and_profile_functions_hear_of_no_library_functions": _MONITORING,
+    "test_differences_frames.py::test_trace_function_sees_fewer_results_in_the_user": _MONITORING,
+    "test_differential": _WATCH,
     "test_fallback": _PROCESSES,
     "test_install": _CONTEXTLIB,
     "test_isolated": _PROCESSES,
     "test_main": _PROCESSES,
     "test_misuse_awaitables.py::test_program_that_is_watched_does_the_same": _MONITORING,
+    "test_misuse_objects.py::class_of_an_instance_changed": _COLLECTOR,
+    "test_misuse_objects.py::weak_references_and_their_callbacks": _COLLECTOR,
+    "test_misuse_results.py::line_of_the_generators_frame_set": _MONITORING,
     "test_rebind": _CONTEXTLIB,
     "test_releases": _COLLECTOR,
     "test_storms": _PROCESSES,
@@ -45,8 +54,9 @@ ONE_THREAD = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item):
-    test = f"{item.path.name}::{item.name.partition('[')[0]}"
-    reason = ONE_THREAD.get(item.path.stem) or ONE_THREAD.get(test)
+    test, _, parameters = item.name.partition("[")
+    names = [f"{item.path.name}::{name}" for name in (test, *parameters.rstrip("]").split("-"))]
+    reason = next((ONE_THREAD[name] for name in (item.path.stem, *names) if name in ONE_THREAD), None)
     if reason is not None:
         item.add_marker(pytest.mark.thread_unsafe(reason=reason))
 

@@ -150,6 +150,13 @@ def catch_run(coroutine):
     return catch(run, coroutine)
 
 
+def fresh(thing):
+    """A new exception like the one of a parameter list, which threads share; what is no exception as it is."""
+    if isinstance(thing, BaseExceptionGroup):
+        return type(thing)(thing.message, thing.exceptions)
+    return type(thing)(*thing.args) if isinstance(thing, BaseException) else thing
+
+
 def close_reaches_generator(lib):
     """Whether close() of a suspended awaitable closes the generator: not in the stdlib of 3.11 and 3.12.
 

@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 
 import pytest
-from helpers import Pause, broken, by_hand, catch_run, describe, frame_names, leave, outcome, run
+from helpers import Pause, broken, by_hand, catch_run, describe, frame_names, fresh, leave, outcome, run
 
 
 class OwnBaseException(BaseException):
@@ -139,6 +139,8 @@ def test_constructor_runs_at_the_first_resume(lib):
     ids=str,
 )
 def test_type_and_value_that_do_not_match(lib, stdlib, typ, value):
+    value = fresh(value)
+
     def attempt(which):
         seen = []
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from helpers import Pause, broken, by_hand, catch_run, consume, frame_names, leave, run
+from helpers import Pause, broken, by_hand, catch_run, consume, frame_names, fresh, leave, run
 
 
 class OwnBaseException(BaseException):
@@ -38,13 +38,6 @@ PLAIN = [
 ]
 STOPS = [StopIteration("s"), StopAsyncIteration("sa"), OwnStop("os"), OwnStopAsync("osa")]
 EVERY = PLAIN + STOPS
-
-
-def fresh(exc):
-    """A new exception like the one of the parameter list: those are shared by all tests."""
-    if isinstance(exc, BaseExceptionGroup):
-        return type(exc)(exc.message, exc.exceptions)
-    return type(exc)(*exc.args)
 
 
 def names(exc):

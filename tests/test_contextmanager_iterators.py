@@ -5,7 +5,7 @@ import types
 import warnings
 
 import pytest
-from helpers import Pause, broken, by_hand, catch_run, closes_on_misuse, consume, leave, outcome, run
+from helpers import Pause, broken, by_hand, catch_run, closes_on_misuse, consume, fresh, leave, outcome, run
 from waiting import begin
 
 
@@ -446,6 +446,6 @@ def test_wrapped_async_generator_behaves_as_the_generator(lib, error):
         await Pause("out")
         log.append("left")
 
-    value, passed = run(consume(manager_of(lib, SubGenerator(generator())), error))
+    value, passed = run(consume(manager_of(lib, SubGenerator(generator())), fresh(error)))
     assert (value, passed) == ("value", error is None)
     assert log == (["caught", "left"] if error else ["left"])

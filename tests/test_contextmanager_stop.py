@@ -15,6 +15,7 @@ from helpers import (
     consume,
     describe,
     frame_names,
+    fresh,
     play,
     run,
 )
@@ -349,7 +350,7 @@ def test_clean_up_that_awaits_is_awaited(lib, error):
 
     cm = second_yield(lib, clean_up)()
     run(cm.__aenter__())
-    leaving = cm.__aexit__(type(error) if error else None, error, None)
+    leaving = cm.__aexit__(type(error) if error else None, fresh(error), None)
     assert leaving.send(None) == "one"
     assert leaving.send("first") == "two"
     caught = catch(leaving.send, "second")
@@ -433,7 +434,7 @@ def test_closing_in_the_clean_up_ends_it(lib, error):
 
     cm = second_yield(lib, clean_up)()
     run(cm.__aenter__())
-    leaving = cm.__aexit__(type(error) if error else None, error, None)
+    leaving = cm.__aexit__(type(error) if error else None, fresh(error), None)
     assert leaving.send(None) == "cleaning"
     assert leaving.close() is None
     if close_reaches_generator(lib):

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 import pytest
-from helpers import VERSION, Pause, by_hand, catch, catch_run, chain, describe, frame_names, outcome, run
+from helpers import VERSION, Pause, by_hand, catch, catch_run, chain, describe, frame_names, fresh, outcome, run
 
 NO_DETAILS = (None, None, None)
 TRACEBACK_REFRESHED = VERSION >= (3, 13)
@@ -203,6 +203,8 @@ def test_details_by_keyword_raise_type_error(lib):
     ids=repr,
 )
 def test_inconsistent_details_are_taken_as_on_the_stdlib(lib, stdlib, details):
+    details = tuple(map(fresh, details))
+
     def scenario(namespace):
         seen = []
 

@@ -10,8 +10,8 @@ import os
 import implementations
 import pytest
 
-# What cannot run beside itself, which `nox -s threads` leaves out: files, single tests, scenarios of theirs.  What calls
-# gc.collect() or changes the warnings' filters by itself the plugin sees.
+# What cannot run beside itself, which `nox -s threads` leaves out: files, tests, scenarios of tests.  What calls
+# gc.collect() or changes the filters of warnings the plugin finds without this.
 _PROCESSES = "starts processes"
 _COLLECTOR = "counts references, or has the collector run"
 _CONTEXTLIB = "changes the contextlib of the process"

@@ -296,15 +296,21 @@ LEAK_SCRIPTS = (("imports.py", "5000"), ("heap.py", "5000"), ("embed.py", "50"),
 # Files that start other processes or do not use the extension, and the fuzzer, no run of which is like another.
 NO_LEAKS = (
     "benchmarks",
+    "debugging",
+    "depth",
     "differential",
     "downstream",
     "examples",
     "isolated",
     "main",
+    "nomemory",
     "package",
+    "releases",
     "services",
     "source",
+    "storms",
     "typing",
+    "uvicorn",
     "workers",
 )
 

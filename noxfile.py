@@ -155,8 +155,8 @@ def fallback(session):
     objects alone, which are the quick ones.
     """
     install(session, "test")
-    said = "from _acontextlib import _core; print(*_core.self_test)"
-    steps = session.run("python", "-c", said, silent=True, log=False).split()
+    said = "from _acontextlib import _core; print(*_core.self_test)"  # with -P: of what is installed
+    steps = session.run("python", "-P", "-c", said, silent=True, log=False).split()
     on_all_tests = session.posargs or [steps[0], "resumed", steps[-1]]
     # That test wants each drive in a process of its own, where there is but one now.
     left_out = [*NOT_ABOUT_BEHAVIOUR, "--ignore=tests/test_threads.py"]

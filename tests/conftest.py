@@ -61,9 +61,20 @@ def pytest_itemcollected(item):
         item.add_marker(pytest.mark.thread_unsafe(reason=reason))
 
 
-# `nox -s gc`: 1 has the collector run at nearly every allocation.
-if "ACONTEXTLIB_GC_THRESHOLD" in os.environ:
-    gc.set_threshold(int(os.environ["ACONTEXTLIB_GC_THRESHOLD"]))
+# `nox -s gc`: 1 has the collector run at nearly every allocation while tests run.  Debug builds look at all objects each
+# time but those that are frozen: what there is before a test stays so, up to the end.
+GC_THRESHOLD = int(os.environ.get("ACONTEXTLIB_GC_THRESHOLD", 0))
+
+
+def pytest_runtest_setup():
+    if GC_THRESHOLD:
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+
+
+def pytest_sessionfinish():
+    if GC_THRESHOLD:
+        gc.set_threshold(10_000)
 
 
 @pytest.fixture(params=implementations.NAMES, scope="session")
@@ -89,7 +100,8 @@ def _others_frozen():
     """Leave what earlier files have left out of the tests' own collections, which then take no time to speak of."""
     gc.freeze()
     yield
-    gc.unfreeze()
+    if not GC_THRESHOLD:
+        gc.unfreeze()
 
 
 @pytest.fixture

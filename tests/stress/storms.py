@@ -129,9 +129,20 @@ class Uvloop(Asyncio):
         self.factory = uvloop.new_event_loop
 
     def after_interrupt(self, loop):
-        """The loop may still be about to stop, which would end the first of the runs that close it."""
-        with contextlib.suppress(RuntimeError):
-            loop.run_until_complete(asyncio.sleep(0))
+        """The loop may still be about to stop, which would end the first of the runs that close it.
+
+        So run until it no longer is. A run that were over in the very round in which the loop stops would leave its
+        own stop behind, hence the rounds.
+        """
+
+        async def rounds():
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        for _ in range(10):
+            with contextlib.suppress(RuntimeError):
+                loop.run_until_complete(rounds())
+                break
 
 
 class Trio:

@@ -61,8 +61,8 @@ def pytest_itemcollected(item):
         item.add_marker(pytest.mark.thread_unsafe(reason=reason))
 
 
-# `nox -s gc`: 1 has the collector run at nearly every allocation while tests run.  Debug builds look at all objects each
-# time but those that are frozen: what there is before a test stays so, up to the end.
+# `nox -s gc`: 1 has the collector run at nearly every allocation while tests run.  Debug builds look at all objects
+# each time but those that are frozen: what there is before a test stays so, up to the end.
 GC_THRESHOLD = int(os.environ.get("ACONTEXTLIB_GC_THRESHOLD", 0))
 
 
@@ -75,6 +75,7 @@ def pytest_runtest_setup():
 def pytest_sessionfinish():
     if GC_THRESHOLD:
         gc.set_threshold(10_000)
+        gc.unfreeze()
 
 
 @pytest.fixture(params=implementations.NAMES, scope="session")

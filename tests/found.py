@@ -73,6 +73,19 @@ async def main():
         stack.push_async_exit(odd('iterator'))
 """
 
+IGNORED_TWICE = """\
+async def main():
+    class c1:
+        async def __aenter__(self):
+            return 'c1'
+        async def __aexit__(self, *details):
+            async with keep(AsyncExitStack()) as stack:
+                stack.push_async_exit(odd('generator'))
+                stack.push_async_exit(odd('generator'))
+    async with c1():
+        raise last()
+"""
+
 CLOSED_AT_YIELD = """\
 @asynccontextmanager
 async def manager():
@@ -195,5 +208,6 @@ FOUND = {
     "entries of a dropped stack go in their order": (POPPED_AND_DROPPED, [], "logged"),
     "traceback survives where contexts are chained": (LOST_TRACEBACK, [("send", None), ("throw_odd",)]),
     "traceback that an error in a clean-up loses": (LOST_IN_A_CLEAN_UP, [("send", None), ("throw_odd",)]),
+    "traceback that an awaitable which dies meanwhile leaves alone": (IGNORED_TWICE, [("send", None), ("park",)]),
     "mark of running taken away by another": (RUN_BY_ANOTHER, [("send", None), ("throw", "ValueError")]),
 }

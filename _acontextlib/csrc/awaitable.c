@@ -462,7 +462,8 @@ awaitable_tp_finalize(AwaitableObject *self)
     if (status != STATUS_CREATED && status != STATUS_SUSPENDED) {
         return;
     }
-    PyObject *kept = PyErr_Occurred() ? PyErr_GetRaisedException() : NULL;
+    RaisedError kept;
+    actx_compat_put_aside(&kept);
     if (status == STATUS_SUSPENDED) {
         result = awaitable_close(self, NULL);
     }
@@ -473,9 +474,7 @@ awaitable_tp_finalize(AwaitableObject *self)
         PyErr_WriteUnraisable((PyObject *)self);
     }
     Py_XDECREF(result);
-    if (kept != NULL) {
-        PyErr_SetRaisedException(kept);
-    }
+    actx_compat_put_back(&kept);
 }
 
 /* -- tables -- */

@@ -59,6 +59,23 @@ actx_compat_raise_again(void)
     Py_XDECREF(value);
     Py_XDECREF(tb);
 }
+
+/* What is raised, if anything, put aside as it is: it may have no instance yet. */
+typedef struct {
+    PyObject *type, *value, *tb;
+} RaisedError;
+
+static inline void
+actx_compat_put_aside(RaisedError *error)
+{
+    PyErr_Fetch(&error->type, &error->value, &error->tb);
+}
+
+static inline void
+actx_compat_put_back(RaisedError *error)
+{
+    PyErr_Restore(error->type, error->value, error->tb);
+}
 #else
 static inline void
 actx_compat_store_traceback(void)
@@ -71,6 +88,22 @@ actx_compat_raise_again(void)
     PyObject *exc = PyErr_GetRaisedException();
     PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
     Py_DECREF(exc);
+}
+
+typedef struct {
+    PyObject *exc;
+} RaisedError;
+
+static inline void
+actx_compat_put_aside(RaisedError *error)
+{
+    error->exc = PyErr_GetRaisedException();
+}
+
+static inline void
+actx_compat_put_back(RaisedError *error)
+{
+    PyErr_SetRaisedException(error->exc);
 }
 #endif
 

@@ -103,6 +103,25 @@ def iterate_await(lib, world):
 
 
 @scenario("suspended", is_async=False)
+def resumed_as_an_iterator(lib, world):
+    """As `await` of 3.12 to 3.14 does it; a coroutine cannot be, elsewhere."""
+    manager = world.resource(0)
+    resume = drive if lib.name == "stdlib" else next
+
+    def result(awaitable):
+        try:
+            return resume(awaitable)
+        except StopIteration as stop:
+            return stop.value
+
+    def play():
+        value = result(manager.__aenter__())
+        return value, result(manager.__aexit__(None, None, None))
+
+    return play, leave_if_entered(world, manager)
+
+
+@scenario("suspended", is_async=False)
 def origin_is_tracked(lib, world):
     manager = world.resource(0)
 

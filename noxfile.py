@@ -393,7 +393,8 @@ COVERAGE = Path("build", "coverage")
 def valgrind(session):
     """Scripts of tests/isolated/ under valgrind's memcheck; arguments are names of scripts, only those.
 
-    Of nomemory.py a tenth of the attempts of each group, on one drive; subinterpreters.py needs 3.12 or later.
+    Of nomemory.py, which is not for 3.12 and 3.13, a tenth of the attempts, on one drive; subinterpreters.py needs 3.12
+    or later.
     """
     session.env["CFLAGS"] = "-O1 -g -UNDEBUG"
     install(session, "test")

@@ -6,11 +6,8 @@
 /* -- the array -- */
 
 int
-actx_entries_reserve(ExitEntries *entries, uint32_t more)
+actx_entries_grow(ExitEntries *entries, uint32_t more)
 {
-    if (more <= entries->capacity - entries->count) {
-        return 0;
-    }
     if (entries->capacity > UINT32_MAX / 4) {
         PyErr_NoMemory();
         return -1;
@@ -27,16 +24,6 @@ actx_entries_reserve(ExitEntries *entries, uint32_t more)
     }
     entries->items = items;
     entries->capacity = capacity;
-    return 0;
-}
-
-int
-actx_entries_push(ExitEntries *entries, const ExitEntry *entry)
-{
-    if (actx_entries_reserve(entries, 1) < 0) {
-        return -1;
-    }
-    entries->items[entries->count++] = *entry;
     return 0;
 }
 

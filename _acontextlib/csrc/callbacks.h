@@ -51,11 +51,27 @@ actx_entries_init(ExitEntries *entries)
     entries->capacity = ENTRIES_INLINE;
 }
 
-/* Make room for so many more: 0, or -1 with MemoryError. */
-int actx_entries_reserve(ExitEntries *entries, uint32_t more);
+/* Get memory for so many more: 0, or -1 with MemoryError. */
+int actx_entries_grow(ExitEntries *entries, uint32_t more);
 
-/* Put an entry on top and take its references; on failure, -1, they are the caller's still. */
-int actx_entries_push(ExitEntries *entries, const ExitEntry *entry);
+/* Make room for so many more: 0, or -1 with MemoryError. */
+static inline int
+actx_entries_reserve(ExitEntries *entries, uint32_t more)
+{
+    return more <= entries->capacity - entries->count ? 0 : actx_entries_grow(entries, more);
+}
+
+/* Put an entry on top, with room for so many more above it, and take its references; on failure, -1, they are the
+   caller's still. */
+static inline int
+actx_entries_push(ExitEntries *entries, const ExitEntry *entry, uint32_t more)
+{
+    if (actx_entries_reserve(entries, more + 1) < 0) {
+        return -1;
+    }
+    entries->items[entries->count++] = *entry;
+    return 0;
+}
 
 /* Whether there is neither an entry nor memory to be given back. */
 static inline bool

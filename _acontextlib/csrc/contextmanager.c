@@ -84,9 +84,7 @@ manager_tp_clear(ManagerObject *self)
 static inline bool
 manager_holds_any(ManagerObject *self)
 {
-    GeneratorDrive *drive = &self->state->drive;
-    return self->func != NULL || self->form != ARGS_NONE || self->gen == NULL ||
-           !actx_generator_is_direct(drive, self->gen) || !actx_generator_is_finished(drive, self->gen) ||
+    return !self->ended || self->replaced || self->func != NULL || self->form != ARGS_NONE ||
            (self->doc != NULL && !PyUnicode_CheckExact(self->doc));
 }
 
@@ -96,6 +94,7 @@ manager_free(ManagerObject *self, bool plain)
 {
     PyTypeObject *type = Py_TYPE(self);
     manager_tp_clear(self);
+    self->ended = self->replaced = false;
     if (plain && type->tp_finalize == NULL) {
         actx_freelist_push(&self->state->managers, (PyObject *)self);
         return;
@@ -246,6 +245,7 @@ manager_set_call(ManagerObject *self, PyObject *func, PyObject *args, PyObject *
     gen_before = self->gen;
     doc_before = self->doc;
     self->gen = gen;
+    self->replaced = gen_before != NULL;
     self->doc = doc;
     actx_manager_detach_call_lock_held(self, &before);
     self->func = Py_NewRef(func);

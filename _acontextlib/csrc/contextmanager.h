@@ -32,6 +32,8 @@ typedef struct {
     PyObject *weakrefs;
     uint8_t form;  // ArgsForm
     uint8_t count;
+    uint8_t ended;     // a bool: the generator came to its end when it was left
+    uint8_t replaced;  // a bool: `gen` is perhaps not the generator that it was
 } ManagerObject;
 
 /* The function and its arguments, as they are kept. */

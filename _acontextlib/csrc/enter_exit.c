@@ -140,6 +140,7 @@ manager_end_next(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome,
 {
     switch (outcome) {
     case AWAIT_STOPPED:
+        actx_byte_store(&cm->ended, true);
         return return_bool(value, false);
     case AWAIT_RETURN:
         Py_CLEAR(*value);
@@ -219,6 +220,7 @@ manager_end_throw(AwaitableObject *self, ManagerObject *cm, AwaitOutcome outcome
 {
     switch (outcome) {
     case AWAIT_STOPPED:
+        actx_byte_store(&cm->ended, true);
         return return_bool(value, true);
     case AWAIT_RETURN:
         Py_CLEAR(*value);

@@ -58,7 +58,20 @@ void actx_stack_reset(StackObject *self);
 
 /* Keep room for a manager that is to be entered, whatever is pushed meanwhile: what was entered must not fail to be
    pushed.  0, or -1 with MemoryError.  To be followed by actx_stack_unreserve(). */
-int actx_stack_reserve(StackObject *self);
+static inline int
+actx_stack_reserve(StackObject *self)
+{
+    int result = 0;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (!self->is_public) {
+        result = actx_entries_reserve(&self->entries, self->reserved + 1U);
+    }
+    if (result == 0 && self->reserved != UINT16_MAX) {
+        self->reserved++;
+    }
+    Py_END_CRITICAL_SECTION();
+    return result;
+}
 
 /* It is entered, and is pushed next; or it could not be. */
 static inline void

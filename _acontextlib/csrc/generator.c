@@ -84,18 +84,33 @@ actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen)
     return claimed;
 }
 
-/* Before an anext(): 1 when the hooks are to be called first, 0 when it is claimed, -1 when it is running. */
-static int
-generator_claim_next(GeneratorDrive *drive, PyObject *gen)
+/* Whether it has never been resumed, and the hooks are to be called before it is: marked as done. */
+static bool
+generator_begins(GeneratorDrive *drive, PyObject *gen)
 {
+    if (mark_get(drive, gen, MARK_HOOKS_INITED) != 0) {
+        return false;
+    }
     ClaimList *list = claims_lock(drive, gen);
-    int result = -1;
-    if (generator_is_idle_lock_held(drive, list, gen)) {
-        result = mark_get(drive, gen, MARK_HOOKS_INITED) == 0;
-        mark_set(drive, gen, result > 0 ? MARK_HOOKS_INITED : MARK_RUNNING, 1);
+    bool begins = generator_is_idle_lock_held(drive, list, gen) && mark_get(drive, gen, MARK_HOOKS_INITED) == 0;
+    if (begins) {
+        mark_set(drive, gen, MARK_HOOKS_INITED, 1);
     }
     PyMutex_Unlock(&list->mutex);
-    return result;
+    return begins;
+}
+
+/* Whether nobody runs it, which is then claimed. */
+static bool
+generator_claim_idle(GeneratorDrive *drive, PyObject *gen)
+{
+    ClaimList *list = claims_lock(drive, gen);
+    bool claimed = generator_is_idle_lock_held(drive, list, gen);
+    if (claimed) {
+        mark_set(drive, gen, MARK_RUNNING, 1);
+    }
+    PyMutex_Unlock(&list->mutex);
+    return claimed;
 }
 
 bool
@@ -115,14 +130,20 @@ actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen)
     return generator_is_at_yield(drive, gen);
 }
 
-static inline int
-generator_claim_next(GeneratorDrive *drive, PyObject *gen)
+static inline bool
+generator_begins(const GeneratorDrive *drive, PyObject *gen)
 {
-    if (mark_get(drive, gen, MARK_HOOKS_INITED) == 0) {
-        mark_set(drive, gen, MARK_HOOKS_INITED, 1);
-        return 1;
+    if (mark_get(drive, gen, MARK_HOOKS_INITED) != 0) {
+        return false;
     }
-    return mark_get(drive, gen, MARK_RUNNING) != 0 ? -1 : 0;
+    mark_set(drive, gen, MARK_HOOKS_INITED, 1);
+    return true;
+}
+
+static inline bool
+generator_claim_idle(const GeneratorDrive *drive, PyObject *gen)
+{
+    return mark_get(drive, gen, MARK_RUNNING) == 0;
 }
 
 bool
@@ -137,7 +158,7 @@ actx_generator_is_finished(GeneratorDrive *drive, PyObject *gen)
 
 /* Tell the thread's hooks of a generator before it is first resumed.  It is marked already: the hook may itself drive
    it. */
-static int
+static Py_NO_INLINE int
 generator_init_hooks(const GeneratorDrive *drive, PyObject *gen)
 {
     PyThreadState *tstate = PyThreadState_Get();
@@ -216,14 +237,10 @@ actx_generator_send(const GeneratorDrive *drive, PyObject *gen, PyObject *arg, P
 AwaitOutcome
 actx_generator_next(GeneratorDrive *drive, PyObject *gen, PyObject **value)
 {
-    int claimed = generator_claim_next(drive, gen);
-    if (claimed > 0) {
-        if (generator_init_hooks(drive, gen) < 0) {
-            return AWAIT_ERROR;
-        }
-        claimed = generator_claim_next(drive, gen);
+    if (generator_begins(drive, gen) && generator_init_hooks(drive, gen) < 0) {
+        return AWAIT_ERROR;
     }
-    if (claimed < 0) {
+    if (!generator_claim_idle(drive, gen)) {
         PyErr_SetString(PyExc_RuntimeError, "anext(): asynchronous generator is already running");
         return AWAIT_ERROR;
     }

@@ -204,6 +204,7 @@ manager_set(ManagerObject *self, PyObject *value, void *name)
     Py_BEGIN_CRITICAL_SECTION(self);
     before = *slot;
     *slot = Py_XNewRef(value);
+    self->replaced |= slot == &self->gen;
     if (self->form == ARGS_NONE && slot != &self->gen && slot != &self->func && slot != &self->doc) {
         self->form = ARGS_PUBLIC;  // it was entered since
     }

@@ -226,16 +226,11 @@ PyType_Spec actx_bound_method_spec = {
 
 /* -- methods -- */
 
-/* Whether the method is for that object; if not, with an error that says so. */
-static inline bool
-method_accepts(MethodObject *method, PyObject *self)
+static Py_NO_INLINE PyObject *
+method_refuse(MethodObject *method, PyObject *self)
 {
-    if (Py_IS_TYPE(self, method->type) || PyObject_TypeCheck(self, method->type)) {
-        return true;
-    }
-    PyErr_Format(PyExc_TypeError, "descriptor '%s' for '%.100s' objects doesn't apply to a '%.100s' object",
-                 method->def->name, method->type->tp_name, Py_TYPE(self)->tp_name);
-    return false;
+    return PyErr_Format(PyExc_TypeError, "descriptor '%s' for '%.100s' objects doesn't apply to a '%.100s' object",
+                        method->def->name, method->type->tp_name, Py_TYPE(self)->tp_name);
 }
 
 static PyObject *
@@ -246,8 +241,8 @@ method_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyOb
     if (nargs < 1) {  // self is given by name, or missing: contextlib's function does with any object
         return PyObject_Vectorcall(method->signature, args, nargsf, kwnames);
     }
-    if (!method_accepts(method, args[0])) {
-        return NULL;
+    if (!PyObject_TypeCheck(args[0], method->type)) {
+        return method_refuse(method, args[0]);
     }
     return method->def->call(args[0], args + 1, nargs - 1, kwnames);
 }

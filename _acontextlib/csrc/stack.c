@@ -445,18 +445,13 @@ actx_stack_pop(StackObject *self, ExitEntry *entry)
 
 /* -- pushing -- */
 
-int
-actx_stack_reserve(StackObject *self)
+/* `self._exit_callbacks.append((is_sync, callback))` */
+static Py_NO_INLINE int
+stack_append_public(StackObject *self, const ExitEntry *entry)
 {
-    int result = 0;
-    Py_BEGIN_CRITICAL_SECTION(self);
-    if (!self->is_public) {
-        result = actx_entries_reserve(&self->entries, self->reserved + 1U);
-    }
-    if (result == 0 && self->reserved != UINT16_MAX) {
-        self->reserved++;
-    }
-    Py_END_CRITICAL_SECTION();
+    PyObject *callbacks = PyObject_GetAttr((PyObject *)self, self->state->stack_watched[0].name);
+    int result = callbacks != NULL ? deque_append_entry(self->state, callbacks, entry) : -1;
+    Py_XDECREF(callbacks);
     return result;
 }
 
@@ -469,18 +464,11 @@ actx_stack_append_take(StackObject *self, ExitEntry entry)
     is_public = self->is_public;
     if (!is_public) {
         self->changes++;
-        if (self->reserved != 0) {
-            result = actx_entries_reserve(&self->entries, self->reserved + 1U);
-        }
-        if (result == 0) {
-            result = actx_entries_push(&self->entries, &entry);
-        }
+        result = actx_entries_push(&self->entries, &entry, self->reserved);
     }
     Py_END_CRITICAL_SECTION();
     if (is_public) {
-        PyObject *callbacks = PyObject_GetAttr((PyObject *)self, self->state->stack_watched[0].name);
-        result = callbacks != NULL ? deque_append_entry(self->state, callbacks, &entry) : -1;
-        Py_XDECREF(callbacks);
+        result = stack_append_public(self, &entry);
     }
     if (is_public || result < 0) {
         actx_entry_clear(&entry);

@@ -52,7 +52,7 @@ operation_await_take(AwaitableObject *self, PyObject *gen, PyObject *operation, 
 
 /* Claim `gen`, which is taken, and begin anext(gen), or gen.athrow(*args) where there are any, by its own methods, or
    those of what stands for it, which may come back here without a Python frame between. */
-static AwaitOutcome
+static Py_NO_INLINE AwaitOutcome
 awaitable_begin_take(AwaitableObject *self, PyObject *gen, PyObject *const *args, Py_ssize_t nargs, PyObject **value)
 {
     PyObject *operation;

@@ -1,6 +1,7 @@
 """The notes on errors about misuse: which function, where, and what to do. The errors are otherwise the stdlib's."""
 
 import contextlib
+import gc
 import inspect
 import sys
 
@@ -348,6 +349,14 @@ def test_what_only_looks_like_an_async_generator_has_no_note(lib):
     assert notes(error) == []
 
 
+@pytest.fixture
+def no_collections():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collections")  # for which there would be no memory either, and which say so
 def test_note_that_cannot_be_made_leaves_the_error_as_it_was(lib):
     """With one allocation failing, whichever it is, the error is the stdlib's, or there was no memory for itself."""
     testcapi = pytest.importorskip("_testcapi", reason="has allocations fail")

@@ -13,19 +13,33 @@
 
 /* -- what a decorated function is -- */
 
+/* A copy of a function's attributes.  Without a GIL its dictionary is asked for, and made where there is none, as by
+   the attribute `__dict__`: others may be at it. */
+static PyObject *
+function_copy_dict(PyFunctionObject *func)
+{
+    if (!ACTX_FREE_THREADED) {
+        return func->func_dict != NULL ? PyDict_Copy(func->func_dict) : PyDict_New();
+    }
+    PyObject *dict = PyObject_GenericGetDict((PyObject *)func, NULL);
+    PyObject *copy = dict != NULL ? PyDict_Copy(dict) : NULL;
+    Py_XDECREF(dict);
+    return copy;
+}
+
 /* Copy what functools.update_wrapper() copies from one plain function to another. */
 static int
 helper_copy_attributes(ModuleState *state, PyFunctionObject *helper, PyFunctionObject *func)
 {
+    int failed;
+    Py_BEGIN_CRITICAL_SECTION(func);
     Py_XSETREF(helper->func_module, Py_NewRef(func->func_module != NULL ? func->func_module : Py_None));
     Py_XSETREF(helper->func_name, Py_NewRef(func->func_name));
     Py_XSETREF(helper->func_qualname, Py_NewRef(func->func_qualname));
     Py_XSETREF(helper->func_doc, Py_NewRef(func->func_doc != NULL ? func->func_doc : Py_None));
-    if (actx_compat_copy_annotations(helper, func) < 0) {
-        return -1;
-    }
-    helper->func_dict = func->func_dict != NULL ? PyDict_Copy(func->func_dict) : PyDict_New();
-    if (helper->func_dict == NULL) {
+    failed = actx_compat_copy_annotations(helper, func);
+    Py_END_CRITICAL_SECTION();
+    if (failed < 0 || (helper->func_dict = function_copy_dict(func)) == NULL) {
         return -1;
     }
     return PyDict_SetItem(helper->func_dict, state->names.wrapped, (PyObject *)func);

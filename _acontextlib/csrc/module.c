@@ -60,8 +60,7 @@ fetch(PyObject *module, const char *name, PyObject **slot)
     return *slot != NULL ? 0 : -1;
 }
 
-/* Whether functools.update_wrapper() copies by default what this version's does, no more and no less.  Without a GIL
-   it does the copying itself: others may set the function's attributes meanwhile. */
+/* Whether functools.update_wrapper() copies by default what this version's does, no more and no less. */
 static int
 wraps_init(ModuleState *state)
 {
@@ -77,7 +76,7 @@ wraps_init(ModuleState *state)
             PyObject *name = PyTuple_GET_ITEM(assignments, i);
             same = PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, expected[i]) == 0;
         }
-        state->wraps_natively = same && !ACTX_FREE_THREADED;
+        state->wraps_natively = same;
         result = 0;
     }
     Py_XDECREF(assignments);

@@ -113,7 +113,7 @@ typedef struct ModuleState {
     PyObject *decorator_code;  // what asynccontextmanager() runs
     PyObject *helper_code;     // what decorated functions run
     PyObject *update_wrapper;  // functools.update_wrapper
-    bool wraps_natively;       // decorator.c may copy what that copies
+    bool wraps_natively;       // it copies just what decorator.c copies
 
     PyObject *bind_init;    // Python functions that hold a method's signature: they return the arguments as a tuple, or
     PyObject *bind_aenter;  // raise what the interpreter raises about wrong ones

@@ -4,10 +4,12 @@ docs/differences.md describes them; test_differences.py has the others.
 """
 
 import contextlib
+import gc
 import os
 import sys
 import traceback
 import warnings
+import weakref
 
 import pytest
 from helpers import VERSION, Pause, catch, is_library_frame, outcome, run
@@ -82,6 +84,33 @@ def test_frame_in_a_traceback_leads_back_to_the_user(lib, is_ours):
         traceback = traceback.tb_next
     assert traceback.tb_frame.f_code.co_name == "fails"
     assert traceback.tb_frame.f_back.f_code.co_name == ("user" if is_ours else "_exit_wrapper")
+
+
+def test_what_frames_of_the_library_would_hold_is_freed_at_once(lib, is_ours):
+    async def exit(*details):
+        assert details[0] is RuntimeError  # the generator is running
+        await Pause()
+
+    @lib.asynccontextmanager
+    async def function():
+        yield
+        await stack.aclose()
+
+    stack = lib.AsyncExitStack()
+    stack.push_async_exit(exit)
+    cm = function()
+    run(stack.enter_async_context(cm))
+    cm.gen.__anext__().send(None)
+    reference = weakref.ref(cm)
+    gc.disable()
+    try:
+        del cm
+        assert (reference() is None) == is_ours
+    finally:
+        gc.enable()
+    for _ in range(2):  # the first ends the generator
+        gc.collect()
+    assert reference() is None
 
 
 def test_frames_of_those_who_await_are_off_the_stack_during_a_throw(lib, is_ours):

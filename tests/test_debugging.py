@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import FREE_THREADED
 from processes import environment, python
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "debugging.md"
@@ -56,12 +57,15 @@ def need(command):
         pytest.skip("asyncio has it from 3.14 on")
     if "trio" in command:
         pytest.importorskip("trio")
+    if "py-spy" in command and FREE_THREADED:
+        pytest.skip("py-spy does not know free-threaded builds")
     if "py-spy" in command and shutil.which("py-spy", path=tool_path()) is None:
         pytest.skip("py-spy is not installed")
 
 
 def tool_path():
-    return os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    """Where tools are looked for: those of another environment may be too old, or not run."""
+    return os.path.dirname(sys.executable)
 
 
 def look_from_outside(program, tool, expected, folder):

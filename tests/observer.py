@@ -445,7 +445,7 @@ class Observer:
         start = len(self.record)
         self.forget_frames()
         gc.collect()
-        self.record[start:] = sorted(NUMBER.sub("#", line) for line in self.record[start:])
+        self.disorder(start)
 
     def collect_rest(self):
         """Collect what holds itself.  The order is the collector's own, hence neither it nor labels are compared."""
@@ -455,8 +455,12 @@ class Observer:
             self.forget_frames()
             self.labels.clear()
             self.known.clear()  # an AttributeError has its object
-        self.record[start:] = sorted(NUMBER.sub("#", line) for line in self.record[start:])
+        self.disorder(start)
         self.end = sys.maxsize if self.end == sys.maxsize else min(self.end, start)
+
+    def disorder(self, start):
+        """Have what was recorded from there on compared without its order, and without numbers, which tell it."""
+        self.record[start:] = sorted(NUMBER.sub("#", line) for line in self.record[start:])
 
     def forget_frames(self):
         """Take away what exceptions hold: the library's frames, which differ, are among it."""

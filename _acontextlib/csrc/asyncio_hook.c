@@ -143,10 +143,13 @@ dict_entry(ModuleState *state, PyObject *dict, SetEntry entry)
     return Py_XNewRef(hook->entries[entry]);
 }
 
-/* Whether that entry, a collection of this type, is there and empty. */
+/* Whether a set puts nothing off: this version's never does, or its entry, a collection of this type, is empty. */
 static inline bool
-entry_is_empty(ModuleState *state, PyObject *dict, SetEntry entry, PyTypeObject *type)
+set_is_at_rest(ModuleState *state, PyObject *dict, SetEntry entry, PyTypeObject *type)
 {
+    if (!state->asyncio.defers_removals) {
+        return true;
+    }
     PyObject *value = dict_entry(state, dict, entry);
     bool empty = value != NULL && Py_IS_TYPE(value, type) &&
                  (type == &PyList_Type ? PyList_GET_SIZE(value) : PySet_GET_SIZE(value)) == 0;
@@ -177,8 +180,7 @@ set_add(ModuleState *state, PyObject *self, PyObject *gen)
     PyObject *dict = set_dict(state, self), *remove = NULL, *data = NULL;
     int result = 0;
     /* `if self._pending_removals: self._commit_removals()`: somebody iterated meanwhile, which is rare. */
-    if (dict != NULL &&
-        (!state->asyncio.defers_removals || entry_is_empty(state, dict, ENTRY_PENDING_REMOVALS, &PyList_Type))) {
+    if (dict != NULL && set_is_at_rest(state, dict, ENTRY_PENDING_REMOVALS, &PyList_Type)) {
         remove = dict_entry(state, dict, ENTRY_REMOVE);
         data = dict_entry(state, dict, ENTRY_DATA);
     }
@@ -252,8 +254,7 @@ actx_asyncio_hook_forget(ModuleState *state, PyObject *gen)
     PyObject *set = set_of_callback(state, reference->wr_callback);
     PyObject *dict = set != NULL ? set_dict(state, set) : NULL, *data = NULL;
     /* `if self._iterating: self._pending_removals.append(item)` */
-    if (dict != NULL &&
-        (!state->asyncio.defers_removals || entry_is_empty(state, dict, ENTRY_ITERATING, &PySet_Type))) {
+    if (dict != NULL && set_is_at_rest(state, dict, ENTRY_ITERATING, &PySet_Type)) {
         data = dict_entry(state, dict, ENTRY_DATA);
     }
     /* `self.data.discard(item)` */

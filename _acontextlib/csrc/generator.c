@@ -72,16 +72,29 @@ actx_generator_unclaim(GeneratorDrive *drive, GeneratorClaim *claim)
     Py_DECREF(gen);
 }
 
-bool
-actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen)
+/* Whether nobody runs it and, if that is wanted, it stands at a yield: it is claimed then. */
+static bool
+generator_claim(GeneratorDrive *drive, PyObject *gen, bool at_yield)
 {
     ClaimList *list = claims_lock(drive, gen);
-    bool claimed = generator_is_idle_lock_held(drive, list, gen) && generator_is_at_yield(drive, gen);
+    bool claimed = generator_is_idle_lock_held(drive, list, gen) && (!at_yield || generator_is_at_yield(drive, gen));
     if (claimed) {
         mark_set(drive, gen, MARK_RUNNING, 1);
     }
     PyMutex_Unlock(&list->mutex);
     return claimed;
+}
+
+bool
+actx_generator_claim_at_yield(GeneratorDrive *drive, PyObject *gen)
+{
+    return generator_claim(drive, gen, true);
+}
+
+static bool
+generator_claim_idle(GeneratorDrive *drive, PyObject *gen)
+{
+    return generator_claim(drive, gen, false);
 }
 
 /* Whether it has never been resumed, and the hooks are to be called before it is: marked as done. */
@@ -98,19 +111,6 @@ generator_begins(GeneratorDrive *drive, PyObject *gen)
     }
     PyMutex_Unlock(&list->mutex);
     return begins;
-}
-
-/* Whether nobody runs it, which is then claimed. */
-static bool
-generator_claim_idle(GeneratorDrive *drive, PyObject *gen)
-{
-    ClaimList *list = claims_lock(drive, gen);
-    bool claimed = generator_is_idle_lock_held(drive, list, gen);
-    if (claimed) {
-        mark_set(drive, gen, MARK_RUNNING, 1);
-    }
-    PyMutex_Unlock(&list->mutex);
-    return claimed;
 }
 
 bool

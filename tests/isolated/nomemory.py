@@ -33,6 +33,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent))
 
 import implementations
 from nomemory_scenarios import SCENARIOS, World
+from nomemory_world import drive
 
 try:
     from _testcapi import remove_mem_hooks, set_nomemory
@@ -76,16 +77,6 @@ EXCUSED = [
 
 def excused(name, text):
     return any(re.search(names, name) and re.search(pattern, text, re.DOTALL) for names, pattern, _ in EXCUSED)
-
-
-def drive(coroutine):
-    """Run a coroutine to its end with as few allocations as can be."""
-    send = coroutine.send
-    try:
-        while True:
-            send(None)
-    except StopIteration as stop:
-        return stop.value
 
 
 def drain(lib):

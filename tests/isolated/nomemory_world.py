@@ -45,6 +45,7 @@ def each(**variants):
 
 
 def drive(coroutine):
+    """Run a coroutine to its end with as few allocations as can be."""
     send = coroutine.send
     try:
         while True:
